@@ -1,0 +1,245 @@
+"""
+Policy: one frozen object with every limit and interval.
+
+The defaults are the promises of ``docs/security.md``. ``None`` switches a
+limit off. Sizes are bytes, times are seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, get_args
+
+__all__ = ["DeflateOptions", "Policy", "QueuePolicy"]
+
+#: What happens to a message for a peer that does not read fast enough.
+QueuePolicy = Literal["block", "drop-oldest", "drop-newest", "disconnect"]
+
+OriginRule = str | re.Pattern[str]
+
+KiB = 1024
+MiB = 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DeflateOptions:
+    """
+    How permessage-deflate is negotiated and used, :rfc:`7692`.
+
+    The windows of 12 bits cost a connection about 42 KiB of memory where the
+    15 bits of the RFC cost about 100 KiB, and save nearly as much.
+    """
+
+    #: Largest window that this server compresses with: 9 to 15 bits.
+    server_max_window_bits: int = 12
+    #: Largest window that a client is asked to compress with: 9 to 15 bits.
+    client_max_window_bits: int = 12
+    #: Whether the server forgets its window after each message.
+    server_no_context_takeover: bool = False
+    #: Whether the client is asked to forget its window after each message.
+    client_no_context_takeover: bool = False
+    #: zlib's compression level, -1 to 9.
+    level: int = 6
+    #: zlib's memory level, 1 to 9.
+    mem_level: int = 5
+    #: Shorter messages are sent as they are; in bytes.
+    threshold: int = 256
+
+    def __post_init__(self) -> None:
+        _check_range("server_max_window_bits", self.server_max_window_bits, 9, 15)
+        _check_range("client_max_window_bits", self.client_max_window_bits, 9, 15)
+        _check_range("level", self.level, -1, 9)
+        _check_range("mem_level", self.mem_level, 1, 9)
+        _check_range("threshold", self.threshold, 0, None)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a peer may cost, and what it may ask for."""
+
+    #: Largest message, all fragments together and after inflation → 1009.
+    max_message_size: int | None = MiB
+    #: Largest frame, judged from its header; ``None`` means ``max_message_size`` → 1009.
+    max_frame_size: int | None = None
+    #: Most frames that one message may come in, empty ones counted → 1009.
+    max_fragments: int | None = 4096
+    #: Most control frames without a data frame between them, within one second → 1008.
+    max_control_frames: int | None = 1024
+
+    #: Most bytes read from one connection before the next one has its turn.
+    turn_bytes: int = 64 * KiB
+    #: Most frames taken from one connection before the next one has its turn.
+    turn_frames: int = 256
+    #: Longest time that handlers of one connection run before the next one has its turn.
+    turn_time: float = 0.005
+
+    #: Messages that wait for ``receive()`` before reading stops.
+    receive_queue_messages: int = 16
+    #: Bytes that wait for ``receive()`` before reading stops.
+    receive_queue_size: int = MiB
+
+    #: From here on ``send()`` waits, and the peer's own messages are not read.
+    write_high_water: int = 64 * KiB
+    #: From here on :attr:`queue_policy` decides, for those who cannot wait.
+    write_limit: int = MiB
+    #: At :attr:`write_limit`: wait, drop a message, or disconnect with 1013.
+    queue_policy: QueuePolicy = "block"
+
+    #: Time between two keepalive pings.
+    ping_interval: float | None = 20.0
+    #: Longest time that a keepalive ping waits for its pong.
+    ping_timeout: float | None = 20.0
+    #: Longest time that queued bytes wait without one of them being taken.
+    write_timeout: float | None = 20.0
+    #: Longest time that an opening handshake takes, in all.
+    open_timeout: float | None = 10.0
+    #: Longest time that a closing handshake takes, in all.
+    close_timeout: float | None = 10.0
+    #: Longest time without a message from the peer → 1000; pings do not count.
+    idle_timeout: float | None = None
+
+    #: Most headers of a request or response.
+    max_headers: int = 100
+    #: Longest line of a request or response head.
+    max_header_line: int = 8 * KiB
+    #: Largest request or response head in all.
+    max_head_size: int = 32 * KiB
+    #: Most open connections of one process → 503.
+    max_connections: int | None = 10_000
+
+    #: The subprotocols that are spoken here, best first; or a callable that
+    #: takes those that the client offers, in its order, and returns one or ``None``.
+    subprotocols: Sequence[str] | Callable[[Sequence[str]], str | None] = ()
+    #: Whose pages may connect → 403. ``"same"``: pages of the same host, and
+    #: clients that are no browser; ``"*"``: all; a list of origins such as
+    #: ``"https://example.com"``, with ``*`` for any run of characters but a slash, or of
+    #: compiled patterns (matched whole); or a callable that takes the origin.
+    origins: str | Sequence[OriginRule] | Callable[[str], bool] = "same"
+    #: Which values of ``Host`` are served → 421; ``None``: all.
+    hosts: Sequence[OriginRule] | None = None
+    #: permessage-deflate: ``False``, ``True`` or :class:`DeflateOptions`.
+    compression: bool | DeflateOptions = False
+
+    def __post_init__(self) -> None:
+        for name in _SIZES:
+            _check_range(name, getattr(self, name), 0, None)
+        for name in _POSITIVE:
+            _check_range(name, getattr(self, name), 1, None)
+        for name in _TIMES:
+            _check_time(name, getattr(self, name))
+        if self.queue_policy not in get_args(QueuePolicy):
+            raise ValueError(f"queue_policy is {self.queue_policy!r}; it is one of {get_args(QueuePolicy)}")
+        if self.origins is None:
+            raise ValueError('origins is None; say "*" to let pages of every origin connect')
+        if isinstance(self.origins, str) and self.origins not in ("same", "*"):
+            raise ValueError(
+                f"origins is the string {self.origins!r}; it is 'same', '*' or a list: [{self.origins!r}]"
+            )
+        if isinstance(self.subprotocols, str):
+            raise TypeError(f"subprotocols is a string; it is a list: [{self.subprotocols!r}]")
+        if isinstance(self.hosts, str):
+            raise TypeError(f"hosts is a string; it is a list: [{self.hosts!r}]")
+        if not isinstance(self.compression, bool | DeflateOptions):
+            raise TypeError(f"compression is {self.compression!r}; it is False, True or DeflateOptions(...)")
+
+    def replace(self, **options: Any) -> Policy:
+        """
+        Return a policy with some settings changed.
+
+        Raises:
+            TypeError: There is no such setting; the message names the nearest one.
+            ValueError: A value is out of its range.
+
+        >>> Policy().replace(max_message_size=1024).max_message_size
+        1024
+        """
+        check_names(options)
+        return dataclasses.replace(self, **options)
+
+    @property
+    def frame_limit(self) -> int | None:
+        """The largest payload that a data frame's header may announce."""
+        sizes = [size for size in (self.max_frame_size, self.max_message_size) if size is not None]
+        return min(sizes, default=None)
+
+    @property
+    def deflate(self) -> DeflateOptions | None:
+        """The options of permessage-deflate, or ``None`` when it is off."""
+        if isinstance(self.compression, DeflateOptions):
+            return self.compression
+        return DeflateOptions() if self.compression else None
+
+
+_SIZES = ("max_message_size", "max_frame_size", "write_high_water", "write_limit", "receive_queue_size")
+_POSITIVE = (
+    "max_fragments",
+    "max_control_frames",
+    "turn_bytes",
+    "turn_frames",
+    "receive_queue_messages",
+    "max_headers",
+    "max_header_line",
+    "max_head_size",
+    "max_connections",
+)
+_TIMES = (
+    "turn_time",
+    "ping_interval",
+    "ping_timeout",
+    "write_timeout",
+    "open_timeout",
+    "close_timeout",
+    "idle_timeout",
+)
+#: Settings that have no "off".
+_REQUIRED = frozenset(
+    {
+        "turn_bytes",
+        "turn_frames",
+        "turn_time",
+        "receive_queue_messages",
+        "receive_queue_size",
+        "write_high_water",
+        "write_limit",
+        "max_headers",
+        "max_header_line",
+        "max_head_size",
+    }
+)
+
+
+def check_names(options: Mapping[str, Any]) -> None:
+    """
+    Check that each name is a setting.
+
+    Raises:
+        TypeError: One is not; the message names the nearest that is.
+    """
+    known = [field.name for field in dataclasses.fields(Policy)]
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise TypeError(f"there is no setting {name!r}; {hint}")
+
+
+def _check_range(name: str, value: Any, low: int, high: int | None) -> None:
+    if value is None and name not in _REQUIRED:
+        return
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}; it is a whole number")
+    if value < low or (high is not None and value > high):
+        upper = "" if high is None else f" and at most {high}"
+        raise ValueError(f"{name} is {value}; it is at least {low}{upper}")
+
+
+def _check_time(name: str, value: Any) -> None:
+    if value is None and name not in _REQUIRED:
+        return
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}; it is a number of seconds")
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name} is {value}; it is a number of seconds above 0, or None for off")

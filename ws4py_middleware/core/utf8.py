@@ -1,0 +1,71 @@
+"""
+Incremental UTF-8: text is refused at its first wrong byte, :rfc:`6455#section-8.1`.
+
+The decoder of the standard library is both the fastest validator there is in
+pure Python and a strict one: surrogates, overlong forms and code points above
+U+10FFFF are refused at the byte that makes them so, not at the end of the
+sequence (``tests/core/test_utf8.py`` holds it against the Unicode tables).
+"""
+
+from __future__ import annotations
+
+import codecs
+
+from ..exc import TextFrameEncodingException
+
+__all__ = ["IncrementalUtf8", "check_utf8"]
+
+_utf_8_decode = codecs.utf_8_decode
+
+
+def check_utf8(data: bytes) -> None:
+    """
+    Check a whole text.
+
+    Raises:
+        TextFrameEncodingException: ``data`` is not UTF-8, or ends inside a code point.
+    """
+    if not data.isascii():
+        try:
+            _utf_8_decode(data, "strict", True)
+        except UnicodeDecodeError as error:
+            raise TextFrameEncodingException(_describe(error)) from None
+
+
+class IncrementalUtf8:
+    """Check a text that comes in pieces; a code point may be cut anywhere."""
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes, final: bool = False) -> None:
+        """
+        Check the next piece.
+
+        Args:
+            data: Zero or more bytes.
+            final: Whether the text ends here, so that no code point may be open.
+
+        Raises:
+            TextFrameEncodingException: No continuation can make this UTF-8.
+        """
+        rest = self._rest
+        if not rest and data.isascii():
+            return
+        if rest:
+            data = rest + data
+        try:
+            used = _utf_8_decode(data, "strict", final)[1]
+        except UnicodeDecodeError as error:
+            raise TextFrameEncodingException(_describe(error)) from None
+        self._rest = data[used:]
+
+    def reset(self) -> None:
+        """Begin a new text."""
+        self._rest = b""
+
+
+def _describe(error: UnicodeDecodeError) -> str:
+    return f"text is not UTF-8: {error.reason}"
