@@ -104,7 +104,7 @@ def pack_frame(
 
 def is_close_code(code: int) -> bool:
     """Tell whether a close code may stand in a Close frame, :rfc:`6455#section-7.4`."""
-    return 1000 <= code <= 1014 and code not in (1004, 1005, 1006) or 3000 <= code <= 4999
+    return (1000 <= code <= 1014 and code not in (1004, 1005, 1006)) or 3000 <= code <= 4999
 
 
 def check_close_code(code: int) -> None:
