@@ -1,0 +1,79 @@
+# Shared by the scripts of this folder's parent: source it, do not run it.
+# shellcheck shell=bash
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+VENV=$ROOT/.venv
+# shellcheck disable=SC2034      # scripts/autobahn uses it
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/ws4py_middleware
+PYTHON_VERSIONS=(3.11 3.13 3.12 3.10)      # the best to develop with first
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+unset PYTHONPATH PYTHONHOME || true
+
+say() { printf '== %s\n' "$*"; }
+die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
+
+# The comment block at the head of the script is its manual.
+show_help() { sed -n '2,/^[^#]/p' "$0" | sed -n 's/^# \{0,1\}//p'; exit "${1:-0}"; }
+
+# find_python VERSION -- print an interpreter that really runs (a pyenv shim may not), or fail.
+find_python() {
+    local path
+    for path in "$(command -v "python$1" || true)" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$1".*/bin/python \
+                "/usr/bin/python$1" "$(command -v python3 || true)"; do
+        if [ -x "$path" ] && [ "$("$path" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$1" ]
+        then echo "$path"; return 0; fi
+    done
+    return 1
+}
+
+# as_root COMMAND... -- run it as root, with sudo where that is needed; fail when it cannot be had.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then sudo "$@"
+    else return 1; fi
+}
+
+# apt_install PACKAGE... -- install Debian packages, or say what to type.
+apt_install() {
+    command -v apt-get >/dev/null || die "please install $* (there is no apt-get here to do it with)"
+    say "installing the Debian packages $*"
+    { as_root apt-get -q update && as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -q install -y --no-install-recommends "$@"; } >/dev/null \
+        || die "could not install them; please run: sudo apt-get install $*"
+}
+
+# make_venv DIRECTORY PYTHON -- a virtual environment, also where Debian's python3-venv is missing.
+make_venv() {
+    local version
+    rm -rf "$1"
+    "$2" -m venv "$1" >/dev/null 2>&1 && return 0
+    rm -rf "$1"
+    "$2" -m virtualenv -q "$1" >/dev/null 2>&1 && return 0
+    version=$("$2" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    apt_install "python$version-venv"
+    "$2" -m venv "$1"
+}
+
+# ensure_installed DIRECTORY PYTHON EXTRAS -- the environment with this checkout and its extras in it.
+# It is made anew only when pyproject.toml has changed since.
+ensure_installed() {
+    local directory=$1 python=$2 extras=$3 stamp=$1/.installed-$3 wanted
+    wanted=$(cksum <"$ROOT/pyproject.toml")
+    if [ -x "$directory/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then return 0; fi
+    "$directory/bin/python" -c 'import pip' 2>/dev/null || make_venv "$directory" "$python"
+    say "installing $(basename "$ROOT")[$extras] in $directory ($("$directory/bin/python" -V))"
+    "$directory/bin/python" -m pip install --quiet --editable "${ROOT}[$extras]"
+    echo "$wanted" >"$stamp"
+}
+
+# ensure_venv EXTRAS -- the same for .venv, with the Python that suits best ($PYTHON, when it is set).
+ensure_venv() {
+    local version python=${PYTHON:-}
+    if [ -z "$python" ]; then
+        for version in "${PYTHON_VERSIONS[@]}"; do
+            if python=$(find_python "$version"); then break; fi
+        done
+    fi
+    [ -n "$python" ] || die "no Python of ${PYTHON_VERSIONS[*]} found; set PYTHON to one"
+    ensure_installed "$VENV" "$python" "$1"
+}
