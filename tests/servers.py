@@ -48,6 +48,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -266,9 +267,14 @@ def wait_for(condition: Callable[[], bool], timeout: float = 5.0, what: str = "t
         time.sleep(0.01)
 
 
-@functools.cache
 def certificates() -> tuple[Path, Path, Path]:
     """Make (certificate, private key, authority) files once per process; they go with the process."""
+    with _lock:
+        return _certificates()
+
+
+@functools.cache
+def _certificates() -> tuple[Path, Path, Path]:
     import trustme
 
     directory = tempfile.TemporaryDirectory(prefix="live-server-tls-")
@@ -283,6 +289,7 @@ def certificates() -> tuple[Path, Path, Path]:
 
 
 _kept: list[tempfile.TemporaryDirectory[str]] = []
+_lock = threading.Lock()
 
 
 @functools.cache
