@@ -57,13 +57,15 @@ make_venv() {
 # ensure_installed DIRECTORY PYTHON EXTRAS -- the environment with this checkout and its extras in it.
 # It is made anew only when pyproject.toml has changed since.
 ensure_installed() {
-    local directory=$1 python=$2 extras=$3 stamp=$1/.installed-$3 wanted
+    local directory=$1 python=$2 extras=$3 wanted stamp
     wanted=$(cksum <"$ROOT/pyproject.toml")
-    if [ -x "$directory/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then return 0; fi
+    for stamp in "$directory/.installed-$extras" "$directory/.installed-dev"; do     # dev has them all
+        if [ -x "$directory/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then return 0; fi
+    done
     "$directory/bin/python" -c 'import pip' 2>/dev/null || make_venv "$directory" "$python"
     say "installing $(basename "$ROOT")[$extras] in $directory ($("$directory/bin/python" -V))"
     "$directory/bin/python" -m pip install --quiet --editable "${ROOT}[$extras]"
-    echo "$wanted" >"$stamp"
+    echo "$wanted" >"$directory/.installed-$extras"
 }
 
 # ensure_venv EXTRAS -- the same for .venv, with the Python that suits best ($PYTHON, when it is set).

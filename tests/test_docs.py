@@ -1,0 +1,59 @@
+"""The documents say what the code does: defaults in the tables, links that lead somewhere."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ws4py_middleware.core.policy import DeflateOptions, Policy
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *(ROOT / "docs").glob("*.md"),
+]
+
+
+def read_table(first_header: str) -> dict[str, list[str]]:
+    """Read the table of docs/security.md whose first column has this header; rows by their name."""
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    table = text.split(f"\n| {first_header} |", 1)[1].split("\n\n", 1)[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    return {row[0].strip("`"): row[1:] for row in rows}
+
+
+def get_defaults(settings: type[Policy] | type[DeflateOptions]) -> dict[str, Any]:
+    values = settings()
+    return {field.name: getattr(values, field.name) for field in dataclasses.fields(settings)}
+
+
+@pytest.mark.parametrize(("header", "settings"), [("setting", Policy), ("option", DeflateOptions)])
+def test_security_page_has_every_setting_with_its_default(
+    header: str, settings: type[Policy] | type[DeflateOptions]
+) -> None:
+    documented = {name: ast.literal_eval(row[0].strip("`")) for name, row in read_table(header).items()}
+    defaults = get_defaults(settings)
+    assert list(documented) == list(defaults), "the same settings in the same order"
+    assert documented == defaults
+    assert [type(value) for value in documented.values()] == [type(value) for value in defaults.values()]
+
+
+def test_security_page_names_a_promise_and_an_outcome_for_every_limit() -> None:
+    for name, (_, meaning, outcome, promise) in read_table("setting").items():
+        assert meaning, name
+        assert outcome, name
+        assert re.fullmatch(r"P\d+(, P\d+)*", promise), name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_relative_links_lead_to_files(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", text):
+        assert (document.parent / target).exists(), target
