@@ -1,0 +1,40 @@
+"""Flask-Sock (simple-websocket): one thread of the server and one of its own for each connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask
+from flask_sock import Sock
+
+app = Flask(__name__)
+sock = Sock(app)
+members: set[Any] = set()
+
+
+@app.get("/")
+def hello() -> str:
+    """Answer plain HTTP beside the WebSockets."""
+    return "hello\n"
+
+
+def echo(ws: Any) -> None:
+    """Send back what comes."""
+    while True:
+        ws.send(ws.receive())
+
+
+def broadcast(ws: Any) -> None:
+    """Send what one member says to all members."""
+    members.add(ws)
+    try:
+        while True:
+            message = ws.receive()
+            for member in list(members):
+                member.send(message)
+    finally:
+        members.discard(ws)
+
+
+sock.route("/echo")(echo)
+sock.route("/broadcast")(broadcast)

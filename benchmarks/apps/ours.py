@@ -1,0 +1,36 @@
+"""This library: a WSGI application with an HTTP answer and two WebSocket routes, for any WSGI server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ws4py_middleware import EchoWebSocket, WebSocket, WebSocketMiddleware
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from ws4py_middleware.messaging import Message
+
+
+class Broadcast(WebSocket):
+    """Sends what one member says to all members."""
+
+    def opened(self) -> None:
+        """Become a member."""
+        self.join("all")
+
+    def received_message(self, message: Message) -> None:
+        """Tell everybody."""
+        self.hub.publish("all", message)
+
+
+def hello(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer plain HTTP beside the WebSockets."""
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "6")])
+    return [b"hello\n"]
+
+
+app = WebSocketMiddleware(
+    hello, {"/echo": EchoWebSocket, "/broadcast": Broadcast}, max_message_size=16 * 2**20
+)

@@ -1,0 +1,189 @@
+"""The servers that are measured: how each is started, when it is ready, and how it is stopped, by its pid."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from benchmarks.load import build
+from benchmarks.machine import Cores, pinned, version_of
+from benchmarks.measure import children, tree
+
+__all__ = ["SERVERS", "Running", "Server", "ServerError", "missing", "running", "why"]
+
+ROOT = Path(__file__).parent.parent
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 3.0
+
+
+class ServerError(Exception):
+    """A server did not start, or does not speak WebSocket."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server: `command` makes its argv from the port and the number of connections it must hold."""
+
+    name: str
+    title: str
+    command: Callable[[int, int], list[str]]
+    needs: tuple[str, ...] = ()
+    forks: bool = False  # the work is done by its children
+    http: bool = True
+
+
+class Running(NamedTuple):
+    """A server that answers at `port`; `pids` do its work."""
+
+    port: int
+    pids: list[int]
+
+
+def _gunicorn(app: str, worker: str, *options: str) -> Callable[[int, int], list[str]]:
+    def command(port: int, connections: int) -> list[str]:
+        threads = [option.format(threads=connections + 64) for option in options]
+        settings = str(Path(__file__).parent / "apps" / "gunicorn_conf.py")
+        base = [sys.executable, "-m", "gunicorn", "-c", settings, "-b", f"127.0.0.1:{port}", "-w", "1"]
+        return [*base, "-k", worker, *threads, f"benchmarks.apps.{app}:app"]
+
+    return command
+
+
+def _script(app: str) -> Callable[[int, int], list[str]]:
+    return lambda port, connections: [sys.executable, "-m", f"benchmarks.apps.{app}", str(port)]
+
+
+_OURS = ("gunicorn", "werkzeug")
+SERVERS = [
+    Server("c", "C epoll echo (the limit)", lambda port, n: [str(build("rawecho")), str(port)], http=False),
+    Server("ours-sync", "**ours**, gunicorn sync", _gunicorn("ours", "sync"), _OURS, forks=True),
+    Server(
+        "ours-gthread",
+        "**ours**, gunicorn gthread, 2 threads",
+        _gunicorn("ours", "gthread", "--threads", "2"),
+        _OURS,
+        forks=True,
+    ),
+    Server("ours-gevent", "**ours**, gunicorn gevent", _gunicorn("ours", "gevent"), (*_OURS, "gevent"), True),
+    Server("ws4py", "ws4py, wsgiref", _script("ws4py_wsgiref"), ("ws4py",)),
+    Server("websockets", "websockets, asyncio", _script("websockets_asyncio"), ("websockets",)),
+    Server("websockets-threads", "websockets, threads", _script("websockets_threads"), ("websockets",)),
+    Server(
+        "flask-sock",
+        "flask-sock (simple-websocket), gunicorn gthread, a thread for each",
+        _gunicorn("flasksock", "gthread", "--threads", "{threads}"),
+        ("flask-sock", "gunicorn"),
+        forks=True,
+    ),
+    Server(
+        "gevent-websocket",
+        "gevent-websocket, its gunicorn worker",
+        _gunicorn("geventws", "geventwebsocket.gunicorn.workers.GeventWebSocketWorker"),
+        ("gevent-websocket", "gunicorn"),
+        forks=True,
+    ),
+]
+
+
+def missing(server: Server) -> list[str]:
+    """Return the distributions that `server` needs and that are not installed."""
+    return [name for name in server.needs if version_of(name) is None]
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def _handshake(port: int) -> bytes:
+    """Open a WebSocket on ``/echo`` and return the status line; empty when nobody answers."""
+    request = (
+        f"GET /echo HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
+            sock.sendall(request.encode())
+            return sock.recv(4096).partition(b"\r\n")[0]
+    except OSError:
+        return b""
+
+
+def why(log: str) -> str:
+    r"""
+    Return the line of a server's output that says best why it failed: its last exception, or its last line.
+
+    >>> why("Traceback\n  File ...\nImportError: no x\n[2026-01-01] [9] [ERROR] Worker failed\n")
+    'ImportError: no x'
+    """
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    exceptions = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Exit)\b", line)]
+    return (exceptions or lines or [""])[-1]
+
+
+def _wait_until_ready(port: int, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    status = b""
+    while time.monotonic() < deadline and process.poll() is None:
+        status = _handshake(port)
+        if status.startswith(b"HTTP/1.1 101"):
+            return
+        if status:  # it answers, and will go on to answer so
+            break
+        time.sleep(0.05)
+    log.seek(0)
+    answer = f"answered {status.decode(errors='replace')!r}" if status else "did not answer"
+    raise ServerError(": ".join(filter(None, [answer, why(log.read().decode(errors="replace"))])))
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    # Handles, not numbers: a number may belong to somebody else once the master has waited for its worker.
+    handles = []
+    for pid in tree(process.pid) if process.poll() is None else []:
+        with contextlib.suppress(ProcessLookupError):
+            handles.append(os.pidfd_open(pid))
+    try:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_TIMEOUT)
+        for handle in handles:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+        process.wait()
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def running(server: Server, connections: int, cores: Cores) -> Iterator[Running]:
+    """
+    Run `server` while the block runs, with room for `connections`.
+
+    Raises:
+        ServerError: It ended, or did not open a WebSocket within 30 seconds.
+    """
+    port = _free_port()
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    with tempfile.TemporaryFile() as log:
+        with pinned(cores.server):
+            process = subprocess.Popen(
+                server.command(port, connections), cwd=ROOT, env=environ, stdout=log, stderr=log
+            )
+        try:
+            _wait_until_ready(port, process, log)
+            yield Running(port, children(process.pid) if server.forks else [process.pid])
+        finally:
+            _stop(process)
