@@ -1,0 +1,587 @@
+"""
+The connection: one WebSocket from its 101 to its end, without any I/O.
+
+A driver brings bytes with :meth:`Connection.receive_data`, takes events with
+:meth:`Connection.next_event`, sends what :meth:`Connection.data_to_send` gives
+it and comes back at :meth:`Connection.next_deadline`. Message assembly, pongs,
+the closing handshake and every timer are here, so that no driver has them.
+
+Replies to the peer are made when their event is *taken*, not when it is parsed:
+what a handler sends in answer to a message goes out before the reply to a Close
+frame, or before the failure, that came right behind that message.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import struct
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ..exc import ConnectionClosed
+from .deadlines import Deadlines, Due
+from .events import CloseReceived, Event, MessageReceived, PingReceived, PongReceived
+from .frames import MAX_CONTROL_PAYLOAD, pack_close, pack_frame
+from .parser import Parser
+from .policy import Policy
+from .prepared import PreparedMessage
+from .types import Buffer, CloseCode, Opcode, Side, State
+
+if TYPE_CHECKING:
+    from .extensions.base import Extension
+
+__all__ = ["TRANSITIONS", "Connection", "Step"]
+
+
+class Step(enum.Enum):
+    """What moves a connection from one state to the next."""
+
+    SEND_CLOSE = "this end sends a Close frame"
+    RECEIVE_CLOSE = "the peer's Close frame is taken"
+    FAIL = "this end fails the connection"
+    EOF = "the peer's bytes end"
+
+
+#: The whole life of a connection, :rfc:`6455#section-7`. Nothing leaves CLOSED.
+TRANSITIONS: dict[tuple[State, Step], State] = {
+    (State.OPEN, Step.SEND_CLOSE): State.CLOSING,
+    # The Close frame is answered in the same step.
+    (State.OPEN, Step.RECEIVE_CLOSE): State.CLOSED,
+    (State.OPEN, Step.FAIL): State.CLOSED,
+    (State.OPEN, Step.EOF): State.CLOSED,
+    (State.CLOSING, Step.RECEIVE_CLOSE): State.CLOSED,
+    (State.CLOSING, Step.FAIL): State.CLOSED,
+    (State.CLOSING, Step.EOF): State.CLOSED,
+}
+
+#: Frames are joined into pieces of about this size for the wire.
+_JOIN_SIZE = 128 * 1024
+
+_pack_32 = struct.Struct("!I").pack
+
+#: RSV2, RSV3 and the opcode without RSV1: a whole data message in one frame.
+_WHOLE_MESSAGES = (0x81, 0x82)
+
+
+def random_mask_key() -> bytes:
+    """Return four unpredictable bytes, :rfc:`6455#section-5.3`."""
+    return os.urandom(4)
+
+
+class Connection:
+    """
+    The state of one open WebSocket.
+
+    No method raises on what the peer sent: the connection is failed with the
+    right close code instead.
+
+    Args:
+        side: Which end this is.
+        policy: Limits and intervals.
+        extensions: Those that the opening handshake agreed on.
+        now: The time at which the connection was opened.
+        make_mask_key: Where a client's mask keys come from.
+
+    Spec: :rfc:`6455#section-5`, §6, §7; :rfc:`7692`.
+    """
+
+    __slots__ = (
+        "_controls_since",
+        "_eof",
+        "_events",
+        "_extension",
+        "_failure",
+        "_fragmenting",
+        "_has_idle",
+        "_held",
+        "_held_size",
+        "_make_mask_key",
+        "_next",
+        "_now",
+        "_out",
+        "_parser",
+        "_ping_count",
+        "_ping_sent_at",
+        "_pong",
+        "_wire",
+        "close_received",
+        "close_sent",
+        "deadlines",
+        "finished",
+        "latency",
+        "policy",
+        "queued",
+        "side",
+        "state",
+    )
+
+    def __init__(
+        self,
+        side: Side,
+        policy: Policy,
+        extensions: Sequence[Extension] = (),
+        *,
+        now: float = 0.0,
+        make_mask_key: Callable[[], bytes] = random_mask_key,
+    ) -> None:
+        self.side = side
+        self.policy = policy
+        self.state = State.OPEN
+        #: The Close frames of both directions, as (code, reason); ``None`` until there is one.
+        self.close_received: tuple[int, str] | None = None
+        self.close_sent: tuple[int, str] | None = None
+        #: Whether the TCP connection is to be ended now, without waiting for anything.
+        self.finished = False
+        #: Bytes that wait to be taken by the network.
+        self.queued = 0
+        #: Time in seconds from the last keepalive ping to its pong; ``None`` until there is one.
+        self.latency: float | None = None
+        self.deadlines = Deadlines(policy, now)
+        self._extension = extensions[0] if extensions else None
+        self._parser = Parser(side, policy, self._extension)
+        self._make_mask_key = make_mask_key if side is Side.CLIENT else None
+        self._failure: tuple[int, str] | None = None
+        self._now = now
+        self._has_idle = policy.idle_timeout is not None
+        self._controls_since = now
+        # Incoming: events that were parsed and not taken yet, from _next on.
+        self._events: list[Event] = []
+        self._next = 0
+        self._eof = False
+        # Outgoing: the piece the network is taking, then whole frames.
+        self._wire: bytes | memoryview | None = None
+        self._out: list[bytes] = []
+        self._pong: bytes | None = None  # the latest, while others would pile up
+        self._fragmenting = False
+        self._held: list[tuple[Buffer, bool]] = []
+        self._held_size = 0
+        self._ping_count = 0
+        self._ping_sent_at: float | None = None
+
+    # --- receiving -------------------------------------------------------------------
+
+    def receive_data(self, data: bytes, now: float, max_frames: int | None = None) -> None:
+        """
+        Take bytes from the network, in order.
+
+        Args:
+            data: Zero bytes go on with what an earlier call left: see :attr:`has_more`.
+            max_frames: Parse so many frames at most; by default ``policy.turn_frames``.
+        """
+        self._now = now
+        if self.state is State.CLOSED:
+            return
+        parser = self._parser
+        if now - self._controls_since >= 1.0:
+            self._controls_since = now
+            parser.controls = 0
+        events = parser.feed(data, max_frames)
+        if self._events:
+            self._events += events
+        else:
+            self._events = events
+        if self._has_idle and events:
+            self.deadlines.message_received(now)
+
+    def receive_eof(self, now: float) -> None:
+        """Note that the peer's bytes have ended; what came before is still delivered."""
+        self._now = now
+        self._eof = True
+
+    @property
+    def has_more(self) -> bool:
+        """Whether ``receive_data(b"", now)`` would go on with bytes that are here already."""
+        return self._parser.has_more
+
+    @property
+    def has_events(self) -> bool:
+        """Whether events wait to be taken."""
+        return self._next < len(self._events)
+
+    def next_event(self) -> Event | None:
+        """Take the oldest event, and make the reply that it asks for; ``None`` when there is none."""
+        if self.state is State.CLOSED:
+            self._events = []
+            self._next = 0
+            if self._eof:
+                self.finished = True
+            return None
+        position = self._next
+        events = self._events
+        if position >= len(events):
+            if events:
+                self._events = []
+                self._next = 0
+            if self._parser.error is not None:
+                error = self._parser.error
+                self.fail(error.close_code, str(error), self._now)
+            elif self._eof and not self._parser.has_more:
+                self._step(Step.EOF)
+                self.finished = True
+            return None
+        event = events[position]
+        self._next = position + 1
+        if event.__class__ is not MessageReceived:
+            self._reply(event)
+        return event
+
+    def _reply(self, event: Event) -> None:
+        if isinstance(event, PingReceived):
+            self._send_pong(event.data)
+        elif isinstance(event, PongReceived):
+            self._match_pong(event)
+        elif isinstance(event, CloseReceived):
+            self.close_received = (event.code, event.reason)
+            if self.close_sent is None:
+                self._send_close(event.code, "")
+            self._step(Step.RECEIVE_CLOSE)
+
+    def _send_pong(self, payload: bytes) -> None:
+        if self.state is not State.OPEN:
+            return
+        if self.queued > self.policy.write_high_water:
+            # RFC 6455 section 5.5.3: only the most recent ping needs an answer.
+            self._pong = payload
+        else:
+            self._push(self._frame(Opcode.PONG, payload))
+
+    def _match_pong(self, pong: PongReceived) -> None:
+        if self._ping_sent_at is not None and pong.data == _pack_32(self._ping_count):
+            pong.latency = self.latency = self._now - self._ping_sent_at
+            self._ping_sent_at = None
+            self.deadlines.pong_received()
+
+    # --- sending ---------------------------------------------------------------------
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait: for the network, and for the end of a fragmented message."""
+        return self.queued + self._held_size
+
+    def send_message(self, data: Buffer, is_text: bool) -> None:
+        """
+        Send a message in one frame.
+
+        Args:
+            data: The payload; text is UTF-8 already.
+
+        Raises:
+            ConnectionClosed: A Close frame was sent or received, or the connection is lost.
+        """
+        if self.state is not State.OPEN:
+            self._raise_closed()
+        if self._fragmenting:
+            # It may not stand between two fragments, and is compressed after them.
+            self._held.append((bytes(data), is_text))
+            self._held_size += len(data)
+            return
+        opcode = Opcode.TEXT if is_text else Opcode.BINARY
+        if self._extension is not None:
+            payload = self._extension.encode_message(data)
+            if payload is not None:
+                self._push(self._frame(opcode, payload, rsv1=True))
+                return
+        self._push(self._frame(opcode, data))
+
+    def send_prepared(self, message: PreparedMessage) -> None:
+        """
+        Send a message that goes to many; the frame is built once for all that are alike.
+
+        Raises:
+            ConnectionClosed: As :meth:`send_message`.
+        """
+        extension = self._extension
+        if self.side is Side.CLIENT or self._fragmenting:
+            self.send_message(message.data, message.is_text)
+            return
+        if self.state is not State.OPEN:
+            self._raise_closed()
+        # A compressor that remembers earlier messages cannot share a frame; the frame
+        # that all others share is not compressed, which every peer has to take.
+        key = None if extension is None else extension.share_key
+        frame = message.frames.get(key)
+        if frame is None:
+            opcode = Opcode.TEXT if message.is_text else Opcode.BINARY
+            payload = extension.encode_message(message.data) if extension is not None and key else None
+            if payload is None:
+                frame = pack_frame(opcode, message.data)
+            else:
+                frame = pack_frame(opcode, payload, rsv1=True)
+            message.frames[key] = frame
+        self._push(frame)
+
+    def send_fragment(self, data: Buffer, is_text: bool, *, first: bool, fin: bool) -> None:
+        """
+        Send one fragment of a message; other messages wait until the last one.
+
+        Args:
+            first: Whether the message begins here.
+            fin: Whether it ends here.
+
+        Raises:
+            ConnectionClosed: As :meth:`send_message`.
+        """
+        if self.state is not State.OPEN:
+            self._raise_closed()
+        opcode = Opcode.CONTINUATION
+        if first:
+            opcode = Opcode.TEXT if is_text else Opcode.BINARY
+            self._fragmenting = True
+        rsv1 = False
+        if self._extension is not None:
+            data = self._extension.encode_fragment(data, fin)
+            rsv1 = first
+        self._push(self._frame(opcode, data, fin=fin, rsv1=rsv1))
+        if fin:
+            self._fragmenting = False
+            held, self._held, self._held_size = self._held, [], 0
+            for payload, text in held:
+                self.send_message(payload, text)
+
+    def ping(self, payload: bytes = b"") -> None:
+        """
+        Send a ping of the application's own.
+
+        Raises:
+            ValueError: The payload is longer than 125 bytes.
+            ConnectionClosed: As :meth:`send_message`.
+        """
+        self._send_control(Opcode.PING, payload)
+
+    def pong(self, payload: bytes = b"") -> None:
+        """
+        Send a pong that nobody asked for, :rfc:`6455#section-5.5.3`.
+
+        Raises:
+            ValueError: The payload is longer than 125 bytes.
+            ConnectionClosed: As :meth:`send_message`.
+        """
+        self._send_control(Opcode.PONG, payload)
+
+    def _send_control(self, opcode: Opcode, payload: bytes) -> None:
+        if len(payload) > MAX_CONTROL_PAYLOAD:
+            raise ValueError(f"{len(payload)} bytes in a {opcode.name}; at most {MAX_CONTROL_PAYLOAD} fit")
+        if self.state is not State.OPEN:
+            self._raise_closed()
+        self._push(self._frame(opcode, payload))
+
+    def close(self, code: int | None, reason: str, now: float) -> None:
+        """
+        Begin the closing handshake; what is queued goes out before it.
+
+        Nothing happens when it has begun already.
+
+        Raises:
+            ValueError: The code may not be sent, :rfc:`6455#section-7.4`.
+        """
+        payload = pack_close(code, reason)
+        self._now = now
+        if self.state is State.OPEN:
+            self._push(self._frame(Opcode.CLOSE, payload))
+            self.close_sent = (CloseCode.NO_STATUS_RECEIVED if code is None else code, reason)
+            self._step(Step.SEND_CLOSE)
+            self.deadlines.close_sent(now)
+
+    def fail(self, code: int, reason: str, now: float, *, discard: bool = False) -> None:
+        """
+        Fail the connection, :rfc:`6455#section-7.1.7`: say why, and take nothing more.
+
+        Args:
+            discard: Throw away what is queued, for a peer that would not take it.
+        """
+        self._now = now
+        if self.state is State.CLOSED:
+            return
+        if discard:
+            self._discard()
+        self._failure = (code, reason)
+        if self.close_sent is None:
+            self._send_close(code, reason)
+        self._step(Step.FAIL)
+        if discard:
+            self.deadlines.linger(now)
+
+    def lose(self, reason: str) -> None:
+        """Note that the connection is gone: nothing can be sent or received."""
+        if self._failure is None:
+            self._failure = (CloseCode.ABNORMAL_CLOSURE, reason)
+        self._discard()
+        self._wire = None
+        self.queued = 0
+        self._step(Step.EOF)
+        self.deadlines.end()
+        self.finished = True
+
+    def _send_close(self, code: int, reason: str) -> None:
+        self._push(self._frame(Opcode.CLOSE, pack_close(code, reason)))
+        self.close_sent = (code, reason)
+
+    def _discard(self) -> None:
+        """Forget all frames of which no byte was sent."""
+        self.queued -= sum(map(len, self._out))
+        self._out = []
+        self._held, self._held_size = [], 0
+        self._pong = None
+
+    def drop_oldest(self) -> bool:
+        """
+        Forget the oldest message of which no byte was sent.
+
+        Returns:
+            Whether there was one. A message that is compressed with the memory of
+            those before it, or that has several frames, cannot be left out.
+        """
+        extension = self._extension
+        may_skip = extension is None or extension.share_key is not None
+        for index, frame in enumerate(self._out):
+            if frame[0] in _WHOLE_MESSAGES or (may_skip and frame[0] & 0xBF in _WHOLE_MESSAGES):
+                self.queued -= len(frame)
+                del self._out[index]
+                return True
+        return False
+
+    def _frame(self, opcode: int, payload: Buffer, *, fin: bool = True, rsv1: bool = False) -> bytes:
+        make = self._make_mask_key
+        return pack_frame(opcode, payload, fin=fin, rsv1=rsv1, mask_key=None if make is None else make())
+
+    def _push(self, frame: bytes) -> None:
+        self._out.append(frame)
+        self.queued += len(frame)
+
+    def data_to_send(self) -> bytes | memoryview:
+        """
+        Return the next bytes for the wire, joined from as many frames as fit together well.
+
+        The same bytes are returned until :meth:`data_sent` tells how many of
+        them were taken. Empty when there is nothing to send.
+        """
+        wire = self._wire
+        if wire is not None:
+            return wire
+        if self._pong is not None and self.state is State.OPEN:
+            payload, self._pong = self._pong, None
+            frame = self._frame(Opcode.PONG, payload)
+            self._out.insert(0, frame)
+            self.queued += len(frame)
+        out = self._out
+        if not out:
+            return b""
+        if self.queued <= _JOIN_SIZE or len(out) == 1:
+            wire = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()
+        else:
+            count = size = 0
+            while size < _JOIN_SIZE and count < len(out):
+                size += len(out[count])
+                count += 1
+            wire = out[0] if count == 1 else b"".join(out[:count])
+            del out[:count]
+        self._wire = wire
+        return wire
+
+    def data_sent(self, size: int, now: float) -> None:
+        """
+        Note that the network took the first ``size`` bytes of :meth:`data_to_send`.
+
+        Taking fewer than there were means that it takes no more for now.
+        """
+        wire = self._wire
+        assert wire is not None
+        self.queued -= size
+        if size == len(wire):
+            self._wire = None
+            if self.deadlines.is_write_blocked:
+                if self.queued:
+                    self.deadlines.write_blocked(now)
+                else:
+                    self.deadlines.write_done()
+            if self.state is State.CLOSED and not self.queued:
+                self.deadlines.linger(now)
+            return
+        if size:
+            self._wire = memoryview(wire)[size:]
+        if size or not self.deadlines.is_write_blocked:
+            self.deadlines.write_blocked(now)
+
+    @property
+    def half_close(self) -> bool:
+        """
+        Whether this end's FIN is due: all is said, and the server says it first (§7.1.1).
+
+        The socket itself is closed when :attr:`finished` tells, after the peer's FIN,
+        because closing it on unread bytes would take the last Close frame away.
+        """
+        closed = self.state is State.CLOSED and not self.queued
+        return closed and (self.side is Side.SERVER or self._failure is not None)
+
+    # --- time ------------------------------------------------------------------------
+
+    def next_deadline(self) -> float | None:
+        """Return when :meth:`handle_deadline` has something to do, or ``None``."""
+        return self.deadlines.next()
+
+    def handle_deadline(self, now: float) -> None:
+        """Do what is due: a keepalive ping, or the end of a peer that let a time pass."""
+        self._now = now
+        policy = self.policy
+        while (due := self.deadlines.take_due(now)) is not None:
+            if due is Due.PING:
+                self._keepalive(now)
+            elif due is Due.PING_TIMEOUT:
+                self.fail(CloseCode.INTERNAL_ERROR, f"no pong within {policy.ping_timeout:g} s", now)
+            elif due is Due.IDLE_TIMEOUT:
+                self.close(CloseCode.NORMAL_CLOSURE, f"no message within {policy.idle_timeout:g} s", now)
+            elif due is Due.WRITE_TIMEOUT:
+                self.lose(f"the peer took no bytes within {policy.write_timeout:g} s")
+            elif self.state is State.CLOSED:
+                self.finished = True
+            else:
+                self.lose(f"the closing handshake did not end within {policy.close_timeout:g} s")
+
+    def _keepalive(self, now: float) -> None:
+        if self._ping_sent_at is not None or self.state is not State.OPEN:
+            return
+        self._ping_count = (self._ping_count + 1) & 0xFFFFFFFF
+        self._push(self._frame(Opcode.PING, _pack_32(self._ping_count)))
+        self._ping_sent_at = now
+        self.deadlines.ping_sent(now)
+
+    def pause(self) -> None:
+        """Note that nothing is read for now; the peer is not blamed for pongs that are not seen."""
+        self.deadlines.pause()
+
+    def resume(self, now: float) -> None:
+        """Note that reading goes on."""
+        self.deadlines.resume(now)
+
+    # --- the end ---------------------------------------------------------------------
+
+    @property
+    def close_code(self) -> int:
+        """
+        The close code of the connection, :rfc:`6455#section-7.1.5`.
+
+        The peer's; else the one that this end failed the connection with; else 1006.
+        """
+        end = self.close_received or self._failure
+        return int(CloseCode.ABNORMAL_CLOSURE) if end is None else int(end[0])
+
+    @property
+    def close_reason(self) -> str:
+        """The text that belongs to :attr:`close_code`."""
+        end = self.close_received or self._failure
+        return "Going away" if end is None else end[1]
+
+    def _step(self, step: Step) -> None:
+        state = TRANSITIONS.get((self.state, step), self.state)
+        if state is State.CLOSED and self.state is not State.CLOSED:
+            # What is queued has the time of a closing handshake to leave; then the FIN a moment.
+            if self.queued:
+                self.deadlines.close_sent(self._now)
+            else:
+                self.deadlines.linger(self._now)
+        self.state = state
+
+    def _raise_closed(self) -> None:
+        raise ConnectionClosed("the WebSocket is closed", self.close_code, self.close_reason)
