@@ -63,7 +63,7 @@ ensure_installed() {
         if [ -x "$directory/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then return 0; fi
     done
     "$directory/bin/python" -c 'import pip' 2>/dev/null || make_venv "$directory" "$python"
-    say "installing $(basename "$ROOT")[$extras] in $directory ($("$directory/bin/python" -V))"
+    say "installing ws4py_middleware[$extras] in $directory ($("$directory/bin/python" -V))"
     "$directory/bin/python" -m pip install --quiet --editable "${ROOT}[$extras]"
     echo "$wanted" >"$directory/.installed-$extras"
 }

@@ -1,0 +1,80 @@
+"""The reader of the Autobahn testsuite's reports: what passes, what is missing, what it prints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.lib.autobahn.docs import build_page
+from scripts.lib.autobahn.run import choose_cases
+from scripts.lib.autobahn.verdicts import Verdict, format_verdicts, read_verdicts
+
+KNOWN = ["1.1.1", "9.1.1", "9.1.2", "9.10.1", "12.1.1", "12.1.10"]
+
+
+def write_report(folder: Path, verdicts: dict[str, tuple[str, str]]) -> None:
+    index = {}
+    for case, (behavior, close) in verdicts.items():
+        report = f"case_{case}.json"
+        index[case] = {"behavior": behavior, "behaviorClose": close, "duration": 2, "reportfile": report}
+        (folder / report).write_text(json.dumps({"result": "why", "resultClose": "why so closed"}))
+    (folder / "index.json").write_text(json.dumps({"agent": index}))
+
+
+def test_choose_cases_takes_prefixes_names_and_sets_in_the_suites_order() -> None:
+    assert choose_cases("all", KNOWN) == KNOWN
+    assert choose_cases("12.1.1,9.1.*", KNOWN) == ["9.1.1", "9.1.2", "12.1.1"]
+
+
+def test_choose_cases_unknown_name_says_so() -> None:
+    with pytest.raises(SystemExit, match=r"'99\.1'"):
+        choose_cases("99.1", KNOWN)
+
+
+def test_read_verdicts_informational_is_fine(tmp_path: Path) -> None:
+    write_report(tmp_path, {"1.1.1": ("OK", "OK"), "9.1.1": ("INFORMATIONAL", "INFORMATIONAL")})
+    verdicts = read_verdicts(tmp_path, ["9.1.1", "1.1.1"])
+    assert [verdict.case for verdict in verdicts] == ["1.1.1", "9.1.1"]
+    assert all(verdict.fine for verdict in verdicts)
+
+
+@pytest.mark.parametrize(
+    ("behavior", "close"),
+    [
+        ("FAILED", "OK"),
+        ("NON-STRICT", "OK"),
+        ("UNIMPLEMENTED", "OK"),
+        ("OK", "UNCLEAN"),
+        ("OK", "WRONG CODE"),
+    ],
+)
+def test_read_verdicts_anything_else_is_not_fine(tmp_path: Path, behavior: str, close: str) -> None:
+    write_report(tmp_path, {"1.1.1": (behavior, close)})
+    (verdict,) = read_verdicts(tmp_path, ["1.1.1"])
+    assert not verdict.fine
+    assert verdict.reason == "why why so closed"
+    assert f"1.1.1    {behavior}, close {close}" in format_verdicts([verdict])
+
+
+def test_read_verdicts_case_without_result_is_missing(tmp_path: Path) -> None:
+    write_report(tmp_path, {"1.1.1": ("OK", "OK")})
+    missing = read_verdicts(tmp_path, ["1.1.1", "9.1.1"])[1]
+    assert (missing.behavior, missing.fine) == ("MISSING", False)
+
+
+def test_read_verdicts_run_without_report_is_all_missing(tmp_path: Path) -> None:
+    assert [v.behavior for v in read_verdicts(tmp_path, KNOWN)] == ["MISSING"] * len(KNOWN)
+
+
+def test_build_page_has_a_row_for_each_server_and_lists_what_is_not_fine() -> None:
+    good = Verdict("1.1.1", "OK", "OK", 0.1)
+    page = build_page(
+        {"gunicorn sync": [good], "gunicorn gevent": [Verdict("1.1.1", "FAILED", "OK", 0.1)]},
+        {"1": "Framing"},
+        "Python 3",
+    )
+    assert "| gunicorn sync | 1 | OK 1 | OK 1 |" in page
+    assert "| 1: Framing | 1 | OK 1 | FAILED 1 |" in page
+    assert "- gunicorn gevent, 1.1.1: FAILED, close OK" in page
