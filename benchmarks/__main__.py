@@ -6,6 +6,7 @@ import argparse
 import datetime as dt
 import json
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -181,6 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     command = "python -m benchmarks " + shlex.join(sys.argv[1:] if arguments is None else arguments)
     machine.allow_open_files()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that servers are stopped
     servers = []
     for server in (server for server in SERVERS if server.name in options.servers):
         absent = missing(server)

@@ -96,8 +96,10 @@ def measure_idle(server: Server, connections: int, cores: Cores) -> Sample:
 
 
 def _idle(server: Server, at: Running, connections: int, cores: Cores) -> dict[str, float]:
+    # What the first request and the first connections load once is not what each connection costs.
     if server.http:
-        http_latency(at.port, 4)  # what the first request loads is not the connections' cost
+        http_latency(at.port, 4)
+    run("echo", at.port, at.pids, cores.load, ["-n", "16", "-w", "0", "-t", "0.2"], timeout=30)
     before = memory(at.pids)
     with hold(at.port, at.pids, cores.load, connections, timeout=180) as held:
         during: Memory = memory(at.pids)
