@@ -1,0 +1,293 @@
+"""
+permessage-deflate, both sides, :rfc:`7692`.
+
+zlib's contexts are made when the first message needs them, and given back after
+each message where no context takeover was agreed on: an idle connection that
+never compressed anything costs nothing.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple
+
+from ...exc import FrameTooLargeException, InvalidBytesError
+from ..headers import ExtensionOffer, Param, quote
+from ..policy import DeflateOptions
+from ..types import Buffer
+from .base import Extension, ExtensionFactory
+
+__all__ = ["Deflate", "DeflateFactory", "DeflateParams", "build_params", "parse_params"]
+
+#: What a sender leaves out at the end of a message: an empty block, :rfc:`7692#section-7.2.1`.
+_TAIL = b"\x00\x00\xff\xff"
+
+#: Most deflate streams within one frame. One is usual; each new one costs about as much as a frame.
+_MAX_STREAMS = 64
+
+#: zlib's smallest window is of 9 bits.
+_ZLIB_MIN_BITS = 9
+
+_WINDOW_BITS = {str(bits): bits for bits in range(8, 16)}
+
+
+class DeflateParams(NamedTuple):
+    """The parameters of an offer or of its answer, :rfc:`7692#section-7.1`."""
+
+    server_no_context_takeover: bool = False
+    client_no_context_takeover: bool = False
+    #: ``None``: absent.
+    server_max_window_bits: int | None = None
+    #: ``None``: absent. ``0``: there, without a value; offers only.
+    client_max_window_bits: int | None = None
+
+
+def parse_params(params: Sequence[Param]) -> DeflateParams:
+    """
+    Parse the parameters of an offer or answer.
+
+    Raises:
+        ValueError: One is unknown, there twice, or has a value that it cannot have.
+    """
+    found: dict[str, Any] = {}
+    for name, value, quoted in params:
+        if name in found:
+            raise ValueError(f"{name} is there twice")
+        if name in ("server_no_context_takeover", "client_no_context_takeover"):
+            if value is not None:
+                raise ValueError(f"{name} has a value, {quote(value)}; it takes none")
+            found[name] = True
+        elif name == "client_max_window_bits" and value is None:
+            found[name] = 0
+        elif name in ("server_max_window_bits", "client_max_window_bits"):
+            bits = None if quoted or value is None else _WINDOW_BITS.get(value)
+            if bits is None:
+                raise ValueError(f"{name} is {quote(str(value))}; it is 8 to 15, plainly written")
+            found[name] = bits
+        else:
+            raise ValueError(f"there is no parameter {quote(name)}")
+    return DeflateParams(**found)
+
+
+def build_params(params: DeflateParams) -> tuple[Param, ...]:
+    """Build the parameters of an offer or answer; :func:`parse_params` reads them back."""
+    built = []
+    for name, value in params._asdict().items():
+        if value is not None and value is not False:
+            built.append(Param(name, None if value is True or value == 0 else str(value)))
+    return tuple(built)
+
+
+class DeflateFactory(ExtensionFactory):
+    """Negotiates permessage-deflate according to the options of a policy."""
+
+    __slots__ = ("_options",)
+
+    name = "permessage-deflate"
+
+    def __init__(self, options: DeflateOptions) -> None:
+        self._options = options
+
+    def accept(self, params: Sequence[Param]) -> tuple[Deflate, tuple[Param, ...]] | None:
+        """Accept any offer whose parameters are valid; the answer is the smaller of both wishes."""
+        try:
+            offer = parse_params(params)
+        except ValueError:
+            return None
+        options = self._options
+        server_bits = min(offer.server_max_window_bits or 15, options.server_max_window_bits)
+        client_bits: int | None = None
+        if offer.client_max_window_bits is not None:
+            client_bits = min(offer.client_max_window_bits or 15, options.client_max_window_bits)
+        answer = DeflateParams(
+            offer.server_no_context_takeover or options.server_no_context_takeover,
+            offer.client_no_context_takeover or options.client_no_context_takeover,
+            # 15 is what it means to be absent, but an offer that has it wants it back.
+            server_bits if server_bits < 15 or offer.server_max_window_bits else None,
+            client_bits,
+        )
+        extension = Deflate(
+            options,
+            encoder_bits=server_bits,
+            decoder_bits=client_bits or 15,
+            keep_encoder=not answer.server_no_context_takeover,
+            keep_decoder=not answer.client_no_context_takeover,
+        )
+        return extension, build_params(answer)
+
+    def build_offer(self) -> ExtensionOffer:
+        """Offer what the options say; 15 bits are the default of the RFC and are left out."""
+        options = self._options
+        bits = options.server_max_window_bits
+        offer = DeflateParams(
+            options.server_no_context_takeover,
+            options.client_no_context_takeover,
+            bits if bits < 15 else None,
+            options.client_max_window_bits if options.client_max_window_bits < 15 else 0,
+        )
+        return ExtensionOffer(self.name, build_params(offer))
+
+    def check_response(self, params: Sequence[Param]) -> Deflate:
+        """
+        Take a server's answer to :meth:`build_offer`.
+
+        Raises:
+            ValueError: It asks for more than was offered, or does not confirm what it has to,
+                :rfc:`7692#section-7.1`.
+        """
+        options = self._options
+        answer = parse_params(params)
+        if options.server_no_context_takeover and not answer.server_no_context_takeover:
+            raise ValueError("server_no_context_takeover is missing")
+        server_bits = answer.server_max_window_bits or 15
+        if server_bits > options.server_max_window_bits:
+            raise ValueError(f"server_max_window_bits is {server_bits}, not {options.server_max_window_bits}")
+        if answer.client_max_window_bits == 0:
+            raise ValueError("client_max_window_bits has no value")
+        client_bits = answer.client_max_window_bits or options.client_max_window_bits
+        if client_bits > options.client_max_window_bits:
+            raise ValueError(f"client_max_window_bits is {client_bits}, not {options.client_max_window_bits}")
+        no_takeover = answer.client_no_context_takeover or options.client_no_context_takeover
+        return Deflate(
+            options,
+            encoder_bits=client_bits,
+            decoder_bits=server_bits,
+            keep_encoder=not no_takeover,
+            keep_decoder=not answer.server_no_context_takeover,
+        )
+
+
+class Deflate(Extension):
+    """
+    The codec of one connection: one window for what is sent, one for what is received.
+
+    Args:
+        options: Level, memory level and threshold.
+        encoder_bits: Largest window that may be compressed with: 8 to 15.
+        decoder_bits: Largest window that the peer compresses with: 8 to 15.
+        keep_encoder: Whether a message may refer to those sent before it.
+        keep_decoder: Whether the peer's messages may refer to those before them.
+    """
+
+    __slots__ = (
+        "_compressor",
+        "_decoder_bits",
+        "_decompressor",
+        "_encoder_bits",
+        "_in_stream",
+        "_keep_decoder",
+        "_keep_encoder",
+        "_options",
+        "_threshold",
+    )
+
+    name = "permessage-deflate"
+    rsv1 = True
+
+    def __init__(
+        self,
+        options: DeflateOptions,
+        *,
+        encoder_bits: int,
+        decoder_bits: int,
+        keep_encoder: bool,
+        keep_decoder: bool,
+    ) -> None:
+        self._options = options
+        self._threshold = options.threshold
+        self._encoder_bits = encoder_bits
+        # A larger window reads what was written with a smaller one; and compressors that were
+        # told 8 may use 9, because zlib did so.
+        self._decoder_bits = max(decoder_bits, _ZLIB_MIN_BITS)
+        self._keep_encoder = keep_encoder
+        self._keep_decoder = keep_decoder
+        self._compressor: zlib._Compress | None = None
+        self._decompressor: zlib._Decompress | None = None
+        # Whether bytes have come since the last place where a message or a stream ended.
+        self._in_stream = False
+
+    def __repr__(self) -> str:
+        takeover = f"keep_encoder={self._keep_encoder}, keep_decoder={self._keep_decoder}"
+        return f"Deflate(encoder_bits={self._encoder_bits}, decoder_bits={self._decoder_bits}, {takeover})"
+
+    @property
+    def share_key(self) -> Hashable | None:
+        """What a compressed message depends on; ``None`` with context takeover."""
+        if self._keep_encoder:
+            return None
+        return (self.name, self._encoder_bits, self._options)
+
+    def encode_message(self, payload: Buffer) -> bytes | None:
+        """Compress a message, unless it is shorter than the threshold: then ``None``."""
+        if len(payload) < self._threshold:
+            return None
+        return self.encode_fragment(payload, True)
+
+    def encode_fragment(self, payload: Buffer, fin: bool) -> bytes:
+        """Compress a fragment; the threshold does not count."""
+        compressor = self._compressor
+        if compressor is None:
+            compressor = self._compressor = self._make_compressor()
+        data = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
+        if not fin:
+            return data
+        if not self._keep_encoder:
+            self._compressor = None
+        # zlib flushes nothing when there is nothing new. The empty block of which the peer
+        # puts back the last four bytes begins with this one, RFC 7692 section 7.2.3.6.
+        return data[:-4] if data else b"\x00"
+
+    def _make_compressor(self) -> zlib._Compress:
+        options = self._options
+        bits = self._encoder_bits
+        if bits >= _ZLIB_MIN_BITS:
+            return zlib.compressobj(options.level, zlib.DEFLATED, -bits, options.mem_level)
+        # zlib has no raw window of 8 bits. Run-length coding never looks back further than one byte.
+        return zlib.compressobj(options.level, zlib.DEFLATED, -_ZLIB_MIN_BITS, options.mem_level, zlib.Z_RLE)
+
+    def decode_frame(self, payload: Buffer, fin: bool, max_size: int | None) -> bytes:
+        """
+        Inflate the payload of a frame; no more than ``max_size + 1`` bytes are ever made.
+
+        A block with BFINAL ends a stream, not the message: what follows is inflated from
+        a new one, :rfc:`7692#section-7.2.3.4`. A message without any bytes, and one that ends with
+        such a block and nothing behind it, are taken for what they are meant to be.
+        """
+        data: Buffer = payload
+        if fin and (payload or self._in_stream):
+            data = b"".join((payload, _TAIL))
+        pieces: list[bytes] = []
+        size = 0
+        streams = 0
+        while data:
+            if self._decompressor is None:
+                self._decompressor = zlib.decompressobj(-self._decoder_bits)
+            decompressor = self._decompressor
+            try:
+                # zlib's own 0 is "no limit"; ours is a limit.
+                piece = decompressor.decompress(data, 0 if max_size is None else max_size + 1 - size)
+            except zlib.error as error:
+                self._decompressor = None
+                raise InvalidBytesError(f"a compressed payload does not inflate: {error}") from None
+            size += len(piece)
+            if max_size is not None and size > max_size:
+                self._decompressor = None
+                raise FrameTooLargeException("a compressed message inflates to more than the limit")
+            pieces.append(piece)
+            self._in_stream = True
+            if not decompressor.eof:
+                break
+            self._decompressor = None
+            self._in_stream = False
+            data = decompressor.unused_data
+            streams += 1
+            if streams > _MAX_STREAMS:
+                raise InvalidBytesError(f"a compressed frame of more than {_MAX_STREAMS} streams")
+            if fin and len(data) == len(_TAIL):
+                break  # the stream ended with the payload; there is nothing that needs the tail
+        if fin:
+            self._in_stream = False
+            if not self._keep_decoder:
+                self._decompressor = None
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
