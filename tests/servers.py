@@ -37,6 +37,7 @@ kind                       what runs
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import http.client
@@ -278,7 +279,7 @@ def _certificates() -> tuple[Path, Path, Path]:
     import trustme
 
     directory = tempfile.TemporaryDirectory(prefix="live-server-tls-")
-    _kept.append(directory)
+    atexit.register(directory.cleanup)
     paths = Path(directory.name, "cert.pem"), Path(directory.name, "key.pem"), Path(directory.name, "ca.pem")
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost", "127.0.0.1")
@@ -288,7 +289,6 @@ def _certificates() -> tuple[Path, Path, Path]:
     return paths
 
 
-_kept: list[tempfile.TemporaryDirectory[str]] = []
 _lock = threading.Lock()
 
 
