@@ -36,7 +36,7 @@ _OWS = " \t"
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _PROTOCOL = re.compile(rf"{_TOKEN.pattern}(?:/{_TOKEN.pattern})?")
 _LEXEME = re.compile(
-    rf"""[ \t]* (?: (?P<token>{_TOKEN.pattern}) | "(?P<quoted>(?:[^"\\]|\\.)*)" | (?P<mark>[,;=]) | $ )""",
+    rf"""[ \t]* (?: (?P<token>{_TOKEN.pattern}) | "(?P<quoted>(?:[^"\\]|\\.)*)" | (?P<mark>[,;=]) | \Z )""",
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
