@@ -303,7 +303,9 @@ class Connection:
         frame = message.frames.get(key)
         if frame is None:
             opcode = Opcode.TEXT if message.is_text else Opcode.BINARY
-            payload = extension.encode_message(message.data) if extension is not None and key else None
+            payload: bytes | None = None
+            if extension is not None and key is not None:
+                payload = extension.encode_message(message.data)
             if payload is None:
                 frame = pack_frame(opcode, message.data)
             else:
