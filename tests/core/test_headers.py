@@ -307,5 +307,5 @@ def test_parsers_long_hostile_text_takes_linear_time(value: str) -> None:
     started = time.process_time()
     messages = refusals([value])
     # What is quadratic takes minutes.
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 10
     assert all(len(message) < 300 for message in messages)
