@@ -22,11 +22,17 @@ ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "ws4py_middleware" / "core"
 
 
+def get_names(module: Path) -> list[str]:
+    """Return what a module's tests may be called: a package's module bears its folder's name, too."""
+    if module.name == "__init__.py":
+        return [module.parent.name]
+    return [module.stem] if module.parent == CORE else [module.stem, f"{module.parent.name}_{module.stem}"]
+
+
 def find_tests(module: Path) -> list[str]:
     """Return the test files that belong to a module."""
-    tests = ROOT / "tests" / "core"
-    patterns = (f"test_{module.stem}.py", f"test_{module.stem}_*.py")
-    return sorted(str(path) for pattern in patterns for path in tests.rglob(pattern))
+    patterns = [pattern for name in get_names(module) for pattern in (f"test_{name}.py", f"test_{name}_*.py")]
+    return sorted({str(path) for pattern in patterns for path in (ROOT / "tests" / "core").rglob(pattern)})
 
 
 def is_empty(module: Path) -> bool:
@@ -40,7 +46,7 @@ def cover(module: Path) -> tuple[Path, bool, str]:
     name = module.relative_to(ROOT)
     tests = find_tests(module)
     if not tests:
-        return name, False, f"no tests/core/test_{module.stem}.py"
+        return name, False, f"no tests/core/test_{get_names(module)[-1]}.py"
     with tempfile.TemporaryDirectory() as folder:
         environ = {**os.environ, "COVERAGE_FILE": os.path.join(folder, "data")}
         python = [sys.executable, "-m"]
