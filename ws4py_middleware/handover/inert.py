@@ -48,7 +48,7 @@ class InertSSLSocket:
     """
     The I/O of an ``ssl.SSLSocket`` that was taken, on a dummy (``_ws_dummy``) instead of the connection.
 
-    Mixed in front of the socket's own class by :func:`inert_class`. The signatures are those of the original;
+    :func:`inert_class` puts its methods in front of the socket's own. The signatures are those of the original;
     flags and addresses are ignored, because TLS sockets refuse them anyway.
     """
 
@@ -129,9 +129,11 @@ class InertSSLSocket:
 _inert_classes: dict[type, type] = {}
 
 
-def inert_class(cls: type, mixin: type) -> type:
-    """Return the subclass of ``cls`` with the inert ``mixin`` in front, of the same layout; made once."""
+def inert_class(cls: type, methods: type) -> type:
+    """Return a subclass of ``cls``, of the same layout, with the methods of an inert class; made once."""
     inert = _inert_classes.get(cls)
     if inert is None:
-        inert = _inert_classes[cls] = type(f"Inert{cls.__name__}", (mixin, cls), {"__slots__": ()})
+        # One base only: an object changes its class only for one whose layout comes from the same base.
+        inert = type(f"Inert{cls.__name__}", (cls,), dict(vars(methods)))
+        _inert_classes[cls] = inert
     return inert

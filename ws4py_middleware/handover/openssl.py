@@ -99,10 +99,10 @@ def take_connection(connection: Any, dummy: _socket.socket) -> tuple[_socket.soc
     # A second object on the same OpenSSL connection, for us. The server's is emptied.
     ours = object.__new__(cls)
     vars(ours).update(state)
-    names[ssl_pointer] = ours
+    connection.__class__ = inert_class(cls, InertConnection)
     vars(connection).clear()
     connection._socket = for_server
-    connection.__class__ = inert_class(cls, InertConnection)
+    names[ssl_pointer] = ours
     return sock, OpenSSLObject(ours)
 
 
