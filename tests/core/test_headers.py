@@ -145,6 +145,7 @@ def test_has_token_tokens_are_compared_whole_in_any_case() -> None:
     assert has_token(["h2c", "WebSocket"], "websocket")
     assert not has_token(["notwebsocket", "websocket2", "websocket/13"], "websocket")
     assert not has_token([], "websocket")
+    assert not has_token(["websoc\u212aet"], "websocket")  # U+212A, the sign for Kelvin
 
 
 def test_parse_subprotocols_best_first_over_repeated_headers() -> None:

@@ -185,7 +185,8 @@ def has_token(tokens: Iterable[str], token: str) -> bool:
         tokens: Tokens, as :func:`parse_token_list` gives them.
         token: In lower case.
     """
-    return any(each.lower() == token for each in tokens)
+    # U+212A is no k, but its lower case is one.
+    return any(each.isascii() and each.lower() == token for each in tokens)
 
 
 def parse_subprotocols(values: Sequence[str]) -> list[str]:
