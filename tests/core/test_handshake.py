@@ -671,7 +671,13 @@ names = st.sampled_from([name for name, _ in HEADERS]) | st.sampled_from(
     ]
 )
 latin_1 = st.binary().map(lambda data: data.decode("latin-1"))
-WORDS = [
+SPECIAL = [
+    KEY,
+    "\r\n",
+    "\x00",
+    "\xff",
+    "\t",
+    " ",
     "permessage-deflate",
     "server_max_window_bits",
     "client_max_window_bits",
@@ -697,7 +703,7 @@ WORDS = [
     '"',
     "\\",
 ]
-pieces = st.lists(st.sampled_from([*WORDS, KEY, " ", "\t", "\r\n", "\x00", "\xff"])).map("".join)
+pieces = st.lists(st.sampled_from(SPECIAL)).map("".join)
 values = latin_1 | pieces
 
 
