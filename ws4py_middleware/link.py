@@ -10,6 +10,7 @@ the other. Sending is safe from any thread, at any time.
 from __future__ import annotations
 
 import logging
+import ssl
 from _thread import allocate_lock
 from collections.abc import Callable, Hashable
 from time import monotonic
@@ -30,6 +31,9 @@ logger = logging.getLogger("ws4py_middleware")
 
 _text = TextMessage.from_bytes
 _binary = BinaryMessage.from_bytes
+# A peer that goes away, or breaks TLS, is no error of this end's.
+_PEERS_ERRORS = (ConnectionError, TimeoutError, ssl.SSLError)
+
 _OPEN = State.OPEN
 _CLOSED = State.CLOSED
 
@@ -85,6 +89,7 @@ class Link:
     __slots__ = (
         "__weakref__",
         "_busy",
+        "_error",
         "_fragment_lock",
         "_half_closed",
         "_inbox",
@@ -122,6 +127,7 @@ class Link:
         self.on_closed: Callable[[], None] | None = None
         self._lock = allocate_lock()
         self._busy: Hashable = None  # who runs a callback, and so corks what is sent
+        self._error: OSError | None = None  # what the connection was lost to
         self._told_opened = False
         self._told_closed = False
         self._half_closed = False
@@ -285,11 +291,10 @@ class Link:
 
     def _lose(self, error: OSError) -> None:
         """Note that the connection is gone, and ask for the turn that tells the handler."""
-        if self.conn.finished:
-            return
-        logger.debug("connection of %r is lost: %s", self.handler, error)
-        self.conn.lose(str(error))
-        self._settle()
+        if not self.conn.finished:
+            self._error = error
+            self.conn.lose(error.strerror or str(error))
+            self._settle()
 
     def _settle(self) -> None:
         """See to what follows from a change of state, or of a deadline."""
@@ -342,14 +347,52 @@ class Link:
         """Return what to poll for: (readable, writable)."""
         return self.transport.interest(not self.paused, self.blocked)
 
-    def start(self, early: bytes = b"") -> None:
-        """Make the first turn: ``opened()``, and the bytes that came with the handshake."""
-        if early:
-            with self._lock:
-                self.conn.receive_data(early, monotonic())
-        self.turn()
+    def begin(self, early: bytes) -> None:
+        """Take the bytes that came with the handshake, and arm the timers; the first turn does the rest."""
         with self._lock:
+            if early:
+                self.conn.receive_data(early, monotonic())
             self._schedule()
+
+    def adopt(self, transport: TransportLike, loop: Loop) -> None:
+        """Pass into the hands of a loop; ``opened()`` is the caller's to call."""
+        with self._lock:
+            self.transport = transport
+            self.loop = loop
+            self.fd = transport.fileno()
+            self._told_opened = True
+            self._schedule()
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes from elsewhere than the transport, and call the hooks for all that is in them."""
+        self._told_opened = True
+        with self._lock:
+            self.conn.receive_data(data, monotonic())
+        self.turn()
+        while not self.released and (self.conn.has_events or self.conn.has_more):
+            self.turn()
+
+    def read(self) -> None:
+        """Read once from a transport that waits, and call the hooks for all that came."""
+        self._told_opened = True
+        self.turn(readable=True)
+        while not self.released and (self.conn.has_events or self.conn.has_more):
+            self.turn()
+
+    def terminate(self) -> None:
+        """End the connection without waiting for anything; a loop tells the handler in its next turn."""
+        with self._lock:
+            self.conn.lose("Going away")
+            self._settle()
+        if not self.loop.is_shared:
+            self._conclude()
+
+    def drop(self) -> None:
+        """End the connection at once, from within the loop: the handler is told, the transport closed."""
+        with self._lock:
+            self.conn.lose("Going away")
+        self._conclude()
+        self.release()
 
     def on_readable(self) -> None:
         """Read once, and let the handler have what came."""
@@ -495,6 +538,8 @@ class Link:
                     self._inbox.end()
             if self.on_closed is not None:
                 self.on_closed()
+            if self._error is not None and not isinstance(self._error, _PEERS_ERRORS):
+                self._callback(self.handler.unhandled_error, self._error)
             self._callback(self.handler.closed, self.conn.close_code, self.conn.close_reason)
         if self.conn.finished:
             self.release()

@@ -90,7 +90,7 @@ class Poller(ABC):
 
     @abstractmethod
     def release(self) -> None:
-        """Free what the poller holds; it is of no use after that. Again does nothing."""
+        """Free what the poller holds; :meth:`register` puts it in use again. Again does nothing."""
 
     def poll(self) -> list[int]:
         """Wait once, for at most :attr:`timeout`, and return the descriptors that can be read."""
@@ -182,6 +182,8 @@ class EPollPoller(Poller):
 
     def register(self, fd: int, read: bool = True, write: bool = False) -> None:
         """Add a descriptor; see :meth:`Poller.register`."""
+        if self._epoll.closed:
+            self._epoll = select.epoll()  # in use again after release()
         try:
             self._epoll.register(fd, read * select.EPOLLIN | write * select.EPOLLOUT)
         except FileExistsError:
@@ -227,6 +229,8 @@ class KQueuePoller(Poller):
     def register(self, fd: int, read: bool = True, write: bool = False) -> None:
         """Add a descriptor; see :meth:`Poller.register`."""
         with self._lock:
+            if self._kqueue.closed:
+                self._kqueue = self._select.kqueue()  # in use again after release()
             self._change(fd, read, write)
 
     def modify(self, fd: int, read: bool, write: bool) -> None:
@@ -259,6 +263,7 @@ class KQueuePoller(Poller):
     def release(self) -> None:
         """Close the kqueue's descriptor."""
         self._kqueue.close()
+        self._interest.clear()
 
     def _change(self, fd: int, read: bool, write: bool) -> None:
         kq = self._select

@@ -1,0 +1,124 @@
+"""
+A WebSocket in its caller's own thread: no manager, and perhaps no socket.
+
+This is how ws4py's WebSocket works when it is used by hand: ``send()`` writes to
+the data source at once, ``once()`` reads from it, ``run()`` does so until the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from _thread import get_ident
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any
+
+from .core.types import Buffer
+
+if TYPE_CHECKING:
+    from .inbox import Waiter
+    from .link import Link
+
+__all__ = ["CallersLoop", "SourceTransport"]
+
+
+class SourceTransport:
+    """
+    Any object with ``sendall(bytes)`` and ``recv(size)``: a blocking socket, or a source that is none.
+
+    Args:
+        source: ``None`` swallows what is written, and has nothing to read.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+
+    def fileno(self) -> int:
+        """Return the source's descriptor; -1 when it has none."""
+        return int(self.source.fileno()) if hasattr(self.source, "fileno") else -1
+
+    def recv(self, size: int = 65536) -> bytes | None:
+        """Wait for something to read; ``b""`` is the end, ``None`` a timeout of the source's own."""
+        if self.source is None:
+            return b""
+        try:
+            return bytes(self.source.recv(size))
+        except TimeoutError:
+            return None
+
+    def send(self, data: Buffer) -> int:
+        """Write all of it, however long the source takes."""
+        if self.source is None:
+            return len(data)
+        self.source.sendall(data)
+        return len(data)
+
+    def pending(self) -> int:
+        """Nothing waits here: whatever there is comes with the next :meth:`recv`."""
+        return 0
+
+    def interest(self, reading: bool, writing: bool) -> tuple[bool, bool]:
+        """Return what was asked; nobody polls."""
+        return reading, writing
+
+    def shutdown_write(self) -> None:
+        """End this side of the connection, if it has sides."""
+        if isinstance(self.source, socket.socket):
+            with contextlib.suppress(OSError):
+                self.source.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Shut down and close the source; one that is gone already is no error."""
+        source = self.source
+        if source is None:
+            return
+        try:
+            if hasattr(source, "shutdown"):
+                with contextlib.suppress(OSError):
+                    source.shutdown(socket.SHUT_RDWR)
+        finally:
+            if hasattr(source, "close"):
+                source.close()
+
+    def abort(self) -> None:
+        """As :meth:`close`."""
+        self.close()
+
+
+class CallersLoop:
+    """The loop of a WebSocket that is run by whoever calls it: nothing happens later, or elsewhere."""
+
+    is_shared = False
+
+    def current(self) -> Hashable:
+        """Return the thread."""
+        return get_ident()
+
+    def may_wait(self) -> bool:
+        """Writes wait in the source itself."""
+        return True
+
+    def make_waiter(self) -> Waiter:
+        """Return an event."""
+        return threading.Event()
+
+    def make_lock(self) -> Any:
+        """Return a lock."""
+        return threading.Lock()
+
+    def spawn(self, function: Callable[[], None], name: str) -> None:
+        """Run a function in a thread."""
+        threading.Thread(target=function, name=name, daemon=True).start()
+
+    def again(self, link: Link) -> None:
+        """Do nothing: the caller's next ``once()`` or ``process()`` is the next turn."""
+
+    def update(self, link: Link) -> None:
+        """Do nothing: nobody polls."""
+
+    def schedule(self, link: Link, when: float) -> None:
+        """Do nothing: the caller has the clock."""
+
+    def released(self, link: Link) -> None:
+        """Do nothing: nobody keeps count."""

@@ -1,0 +1,216 @@
+"""What every manager does: know its WebSockets, admit new ones, and speak to all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from .core.connection import Connection
+from .core.handshake import Upgrade
+from .core.policy import Policy
+from .exc import HandshakeError
+from .hub import prepare
+from .link import Link, TransportLike
+from .websocket import WebSocket
+
+if TYPE_CHECKING:
+    import _socket
+
+__all__ = ["Registry"]
+
+logger = logging.getLogger("ws4py_middleware")
+
+#: Descriptors that are left to the web server: the next upgrade is refused before the
+#: server's own accept() fails, which ends workers.
+_SPARE_DESCRIPTORS = 64
+
+#: How long a refused client is asked to wait; seconds.
+_RETRY_AFTER = 5
+
+
+class Registry(ABC):
+    """The WebSockets of one manager. Safe from any thread."""
+
+    #: Most connections of this manager; ``None`` leaves it to ``policy.max_connections``.
+    max_connections: int | None = None
+    #: How long :meth:`shutdown` waits for the closing handshakes; seconds.
+    shutdown_timeout: float = 3.0
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        #: Whether new connections are refused, because the process is about to end.
+        self.closing = False
+        self._pid = os.getpid()
+        self._links: dict[int, Link] = {}
+        self._emptied = threading.Event()
+
+    # --- admission -----------------------------------------------------------------------
+
+    def check_capacity(self, policy: Policy) -> None:
+        """
+        Check that one more connection can be taken.
+
+        Raises:
+            HandshakeError: 503 with ``Retry-After``: the process is about to end, has as
+                many connections as it may, or has hardly a descriptor left.
+        """
+        retry = [("Retry-After", str(_RETRY_AFTER))]
+        if self.closing:
+            raise HandshakeError("this server is about to restart; try again", 503, retry)
+        limit = policy.max_connections if self.max_connections is None else self.max_connections
+        if limit is not None and len(self._links) >= limit:
+            raise HandshakeError(f"this server has {limit} WebSockets open and takes no more", 503, retry)
+        if not _has_spare_descriptors():
+            logger.warning(
+                "a WebSocket was refused: the process has hardly a file descriptor left (ulimit -n)"
+            )
+            raise HandshakeError("this server has no room for another connection", 503, retry)
+
+    def attach(
+        self,
+        websocket: WebSocket,
+        transport: TransportLike,
+        *,
+        upgrade: Upgrade | None = None,
+        policy: Policy | None = None,
+        params: Mapping[str, Any] | None = None,
+        early: bytes = b"",
+        sink: _socket.socket | None = None,
+    ) -> None:
+        """
+        Take over a connection whose opening handshake is done.
+
+        Args:
+            transport: The connection, non-blocking.
+            upgrade: What the handshake agreed on.
+            policy: By default the handler's own.
+            params: What the route took out of the path.
+            early: Bytes that came right behind the request.
+            sink: What swallows the server's last words; see :mod:`ws4py_middleware.handover`.
+        """
+        policy = websocket.policy if policy is None else policy
+        if websocket.heartbeat_freq:
+            policy = policy.replace(ping_interval=websocket.heartbeat_freq)
+        if params is not None:
+            websocket.params = params
+        extensions = () if upgrade is None else upgrade.extensions
+        conn = Connection(websocket._side, policy, extensions, now=monotonic())
+        link = Link(websocket, transport, conn, self._loop())
+        link.fd = transport.fileno()
+        websocket.sock = getattr(transport, "sock", transport)
+        websocket._bind(link)
+        with self.lock:
+            self._links[link.fd] = link
+            self._emptied.clear()
+        self._begin(link, early)
+        if sink is not None:
+            self._swallow(sink)
+
+    # --- all of them -----------------------------------------------------------------------
+
+    @property
+    def websockets(self) -> dict[int, Any]:
+        """The WebSockets by their file descriptors; a copy."""
+        with self.lock:
+            return {fd: link.handler for fd, link in self._links.items()}
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.websockets.values())
+
+    def __contains__(self, websocket: object) -> bool:
+        link = getattr(websocket, "_link", None)
+        return isinstance(link, Link) and self._links.get(link.fd) is link
+
+    def broadcast(self, message: Any, binary: bool = False) -> int:
+        """
+        Send a message to all, and wait for nobody; a frame is built once.
+
+        Args:
+            message: str, bytes or a message.
+            binary: Whether bytes are sent as a binary message.
+
+        Returns:
+            How many it was queued for.
+        """
+        prepared = prepare(message, binary)
+        return sum(websocket.deliver(prepared) for websocket in self if isinstance(websocket, WebSocket))
+
+    def close_all(self, code: int = 1001, message: str = "Server is shutting down") -> None:
+        """Begin the closing handshake of all, and do not wait for its end."""
+        for websocket in self:
+            websocket.close(code=code, reason=message)
+
+    def shutdown(self, timeout: float | None = None) -> None:
+        """
+        Close all with 1001, wait for them, and drop those who do not answer.
+
+        It is called when the interpreter exits.
+
+        Args:
+            timeout: Seconds in all; by default :attr:`shutdown_timeout`.
+        """
+        if os.getpid() != self._pid:
+            return  # a forked child must not speak on its parent's connections
+        self.closing = True
+        self.close_all()
+        if self._links:
+            self._wait_empty(self.shutdown_timeout if timeout is None else timeout)
+        self.stop()
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop; connections that are still open are dropped."""
+
+    @abstractmethod
+    def _loop(self) -> Any:
+        """Return the loop that links are given."""
+
+    @abstractmethod
+    def _begin(self, link: Link, early: bytes) -> None:
+        """Let the first turn of a link happen."""
+
+    @abstractmethod
+    def _swallow(self, sink: _socket.socket) -> None:
+        """Read a sink until it ends, and close it."""
+
+    @abstractmethod
+    def _wait_empty(self, timeout: float) -> None:
+        """Wait until there are no connections."""
+
+    def _forget(self, link: Link) -> bool:
+        """Take a link off the books; return whether it stood there."""
+        with self.lock:
+            if self._links.get(link.fd) is not link:
+                return False
+            del self._links[link.fd]
+            if not self._links:
+                self._emptied.set()
+            return True
+
+
+def _has_spare_descriptors() -> bool:
+    """Tell by the lowest free descriptor, which the kernel hands out next, how near the limit is."""
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return True
+    try:
+        probe = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            return False
+        raise
+    with contextlib.suppress(OSError):
+        os.close(probe)
+    return probe < limit - min(_SPARE_DESCRIPTORS, limit // 8)

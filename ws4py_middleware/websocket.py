@@ -1,0 +1,544 @@
+"""
+The WebSocket: the class whose hooks an application fills in.
+
+::
+
+    from ws4py_middleware import WebSocket
+
+    class Chat(WebSocket):
+        def opened(self):
+            self.join(self.params["room"])
+
+        def received_message(self, message):
+            self.hub.publish(self.params["room"], message)
+
+        def closed(self, code, reason=None):
+            ...
+
+For one connection the hooks are called one after the other: ``opened()``, then
+``received_message()`` and ``ponged()`` in the order of arrival, then ``closed()``,
+exactly once, whatever happens. ``send()`` may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from time import monotonic
+from types import TracebackType
+from typing import Any, ClassVar
+
+from .core.connection import Connection
+from .core.policy import Policy
+from .core.prepared import PreparedMessage
+from .core.types import Buffer, Side, State
+from .core.utf8 import IncrementalUtf8, check_utf8
+from .direct import CallersLoop, SourceTransport
+from .exc import ConnectionClosed, TextFrameEncodingException
+from .hub import Hub, default_hub
+from .link import Link
+from .messaging import (
+    CloseControlMessage,
+    Message,
+    PingControlMessage,
+    PongControlMessage,
+)
+
+__all__ = ["EchoWebSocket", "FunctionHandler", "Heartbeat", "WebSocket", "handler_class"]
+
+logger = logging.getLogger("ws4py_middleware")
+
+#: ws4py's name for how many bytes it read first; whole reads are made here.
+DEFAULT_READING_SIZE = 2
+
+
+class WebSocket:
+    """
+    One connection, and what the application makes of it.
+
+    Args:
+        sock: The connected socket, or anything with ``sendall(bytes)`` and
+            ``recv(size)``; ``None`` when a manager will bring it.
+        protocols: The subprotocol that was agreed on, in a list; ``None`` without one.
+        extensions: The extensions that were agreed on.
+        environ: The WSGI environ of the request.
+        heartbeat_freq: Seconds between two pings; ``None`` or 0 leaves it to the policy.
+    """
+
+    #: What a peer of this class may cost; a route may say otherwise.
+    policy: Policy = Policy()
+
+    _side: ClassVar[Side] = Side.SERVER
+    _link: Link | None = None
+    _hub: Hub | None = None
+
+    def __init__(
+        self,
+        sock: Any = None,
+        protocols: Sequence[str] | None = None,
+        extensions: Sequence[Any] | None = None,
+        environ: dict[str, Any] | None = None,
+        heartbeat_freq: float | None = None,
+    ) -> None:
+        self.sock = sock
+        self.protocols = protocols
+        self.extensions = extensions
+        self.environ = environ
+        self.heartbeat_freq = heartbeat_freq
+        #: What the route took out of the path.
+        self.params: Mapping[str, Any] = {}
+
+    # --- hooks ---------------------------------------------------------------------------
+
+    def opened(self) -> None:
+        """Do what is to be done when the opening handshake has succeeded."""
+
+    def received_message(self, message: Message) -> None:
+        """
+        Take a message, a :class:`~.messaging.TextMessage` or :class:`~.messaging.BinaryMessage`.
+
+        A class without this hook finds its messages through :meth:`receive` or
+        by iteration.
+        """
+        self._ensure_link().deliver(message)
+
+    def ponged(self, pong: Message) -> None:
+        """Take a pong; those that answer the keepalive pings are not passed on, see :attr:`latency`."""
+
+    def closed(self, code: int, reason: str | None = None) -> None:
+        """
+        Do what is to be done when the connection has ended.
+
+        Args:
+            code: The peer's close code; else the one that this end failed the
+                connection with; else 1006.
+            reason: What was said about it.
+        """
+
+    def unhandled_error(self, error: BaseException) -> None:
+        """Take an error of the operating system that is neither the peer's nor the application's doing."""
+        logger.error("%r: %s", self, error)
+
+    # --- sending -------------------------------------------------------------------------
+
+    def send(self, payload: str | Buffer | Message | Iterable[Any], binary: bool = False) -> None:
+        """
+        Send a message. Safe from any thread; frames never interleave.
+
+        When more than ``policy.write_high_water`` bytes wait for the peer, the
+        call waits too (``queue_policy="block"``). A hook that the manager calls
+        cannot wait: from ``policy.write_limit`` on, the connection is closed with 1013.
+
+        Args:
+            payload: str and bytes are one frame; a message is sent as what it is;
+                of any other iterable each item is one frame of a fragmented message.
+            binary: Send it as a binary message. Bytes are text otherwise, as in ws4py.
+
+        Raises:
+            ConnectionClosed: The connection has ended, or is about to.
+            ValueError: The payload is of another type, or is to be text and is not UTF-8.
+        """
+        link = self._link or self._ensure_link()
+        if isinstance(payload, str):
+            link.send_message(payload.encode(), not binary)
+        elif isinstance(payload, bytes | bytearray | memoryview):
+            if not binary:
+                _check_text(payload)
+            link.send_message(payload, not binary)
+        elif isinstance(payload, Message):
+            self._send_message(link, payload)
+        elif hasattr(payload, "__iter__") and not isinstance(payload, Mapping):
+            self._send_fragments(link, payload, binary)
+        else:
+            raise ValueError(
+                f"a message is str, bytes, a Message or an iterable, not {type(payload).__name__}"
+            )
+
+    def ping(self, message: str | Buffer = b"") -> None:
+        """
+        Send a ping; :meth:`ponged` takes the answer.
+
+        Raises:
+            ValueError: It is longer than 125 bytes.
+            ConnectionClosed: As :meth:`send`.
+        """
+        self._ensure_link().ping(message.encode() if isinstance(message, str) else bytes(message))
+
+    def close(self, code: int | None = 1000, reason: str = "") -> None:
+        """
+        Begin the closing handshake, and do not wait for its end. Again does nothing.
+
+        What was sent before goes out before. The peer has ``policy.close_timeout``
+        seconds to answer.
+
+        Args:
+            code: 1000, 1001, 1008, 1011 or 3000 to 4999 are those an application has use for.
+            reason: Cut to 123 bytes.
+
+        Raises:
+            ValueError: The code may not be sent, :rfc:`6455#section-7.4`.
+        """
+        self._ensure_link().close(code, reason)
+
+    def deliver(self, message: PreparedMessage) -> bool:
+        """Take a message that goes to many; never wait and never raise. Return whether it was queued."""
+        link = self._link
+        return link is not None and link.send_prepared(message)
+
+    def _send_message(self, link: Link, message: Message) -> None:
+        if isinstance(message, CloseControlMessage):
+            link.close(message.code or None, str(message))
+        elif isinstance(message, PingControlMessage):
+            link.ping(message.data)
+        elif isinstance(message, PongControlMessage):
+            link.pong(message.data)
+        else:
+            link.send_message(message.data, message.is_text)
+
+    def _send_fragments(self, link: Link, chunks: Iterable[Any], binary: bool) -> None:
+        utf8 = None if binary else IncrementalUtf8()
+        with link.fragment_lock():
+            first = True
+            last = b""
+            started = False
+            try:
+                for chunk in chunks:
+                    data = _as_chunk(chunk)
+                    if utf8 is not None:
+                        utf8.feed(data)
+                    if started:
+                        link.send_fragment(last, not binary, first=first, fin=False)
+                        first = False
+                    last, started = data, True
+                if utf8 is not None:
+                    utf8.feed(b"", final=True)
+            except BaseException:
+                # Half a message cannot be taken back: the peer must not take it for a whole one.
+                if not first:
+                    link.fail(1011, "a message could not be completed")
+                raise
+            link.send_fragment(last, not binary, first=first, fin=True)
+
+    # --- receiving -----------------------------------------------------------------------
+
+    def receive(self, timeout: float | None = None) -> Message | None:
+        """
+        Wait for the next message; for handlers that are functions, and for threads of one's own.
+
+        At most ``policy.receive_queue_messages`` wait to be taken; then nothing
+        more is read, and the peer has to wait.
+
+        Args:
+            timeout: Seconds; ``None`` waits for as long as it takes.
+
+        Returns:
+            The message; ``None`` when the connection has ended.
+
+        Raises:
+            TimeoutError: No message came in time.
+            RuntimeError: It was called from a hook, which would wait for itself.
+        """
+        return self._ensure_link().receive(timeout)
+
+    def __iter__(self) -> Iterator[Message]:
+        """Iterate over the messages, until the connection ends."""
+        while (message := self.receive()) is not None:
+            yield message
+
+    # --- rooms ---------------------------------------------------------------------------
+
+    @property
+    def hub(self) -> Hub:
+        """The hub whose rooms this WebSocket joins; by default that of the process."""
+        return self._hub or default_hub()
+
+    @hub.setter
+    def hub(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def join(self, room: str) -> None:
+        """Join a room; its members get what is published to it."""
+        self.hub.join(self, room)
+
+    def leave(self, room: str) -> None:
+        """Leave a room."""
+        self.hub.leave(self, room)
+
+    # --- state ---------------------------------------------------------------------------
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that was agreed on."""
+        return self.protocols[0] if self.protocols else None
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds from the last keepalive ping to its pong; ``None`` before the first."""
+        return None if self._link is None else self._link.conn.latency
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent."""
+        link = self._link
+        return link is not None and link.conn.state is State.OPEN and not link.is_closed
+
+    @property
+    def client_terminated(self) -> bool:
+        """Whether the client has said that it is done, or is gone."""
+        return self._is_terminated(Side.CLIENT)
+
+    @property
+    def server_terminated(self) -> bool:
+        """Whether the server has said that it is done, or is gone."""
+        return self._is_terminated(Side.SERVER)
+
+    @property
+    def terminated(self) -> bool:
+        """Whether both ends have said that they are done, or the connection is lost."""
+        return self.client_terminated and self.server_terminated
+
+    @property
+    def connection(self) -> Any:
+        """The socket; ws4py's other name for :attr:`sock`."""
+        return self.sock
+
+    @property
+    def local_address(self) -> Any:
+        """This end's address: (host, port), or the path of a Unix socket."""
+        return self._address("local_address", "getsockname")
+
+    @property
+    def peer_address(self) -> Any:
+        """The peer's address: (host, port), or the path of a Unix socket; also after the end."""
+        return self._address("peer_address", "getpeername")
+
+    def _is_terminated(self, side: Side) -> bool:
+        if self._link is None:
+            return False
+        conn = self._link.conn
+        if conn.state is State.CLOSED:
+            return True
+        return (conn.close_sent if side is conn.side else conn.close_received) is not None
+
+    def _address(self, name: str, query: str) -> Any:
+        transport = None if self._link is None else self._link.transport
+        if transport is not None and hasattr(transport, name):
+            return getattr(transport, name)
+        address = getattr(self.sock, query)()
+        return address[:2] if isinstance(address, tuple) else address
+
+    # --- without a manager: the caller's thread ----------------------------------------------
+
+    def run(self) -> None:
+        """
+        Read and call the hooks until the connection ends, in this thread.
+
+        This is for a WebSocket that no manager has, such as a client's.
+        """
+        link = self._ensure_link()
+        frequency = self.heartbeat_freq
+        heartbeat = Heartbeat(self, frequency) if frequency else None
+        try:
+            if heartbeat is not None:
+                heartbeat.start()
+            link.turn()
+            while not self.terminated and self.once():
+                pass
+        finally:
+            if heartbeat is not None:
+                heartbeat.stop()
+            self.terminate()
+
+    def once(self) -> bool:
+        """
+        Read once, and call the hooks for what came; for a WebSocket that no manager has.
+
+        Returns:
+            Whether there may be more.
+        """
+        link = self._ensure_link()
+        if link.conn.finished or self.terminated:
+            return False
+        link.read()
+        return not self.terminated
+
+    def process(self, data: bytes) -> bool:
+        """
+        Call the hooks for bytes that came from the peer; for a WebSocket without a manager or a socket.
+
+        Returns:
+            Whether there may be more; ``False`` for no bytes at all, which is the end.
+        """
+        link = self._ensure_link()
+        if not data or self.terminated:
+            return False
+        link.feed(data)
+        return not self.terminated
+
+    def terminate(self) -> None:
+        """End the connection now: :meth:`closed` is called, and the socket closed. Again does nothing."""
+        self._ensure_link().terminate()
+
+    def close_connection(self) -> None:
+        """Close the socket, without a closing handshake."""
+        link = self._ensure_link()
+        if link.loop.is_shared:
+            link.terminate()
+        else:
+            link.release()
+
+    def _ensure_link(self) -> Link:
+        link = self._link
+        if link is None:
+            policy = self.policy
+            if self.heartbeat_freq:
+                # Heartbeat sends them: nobody asks this connection for its deadlines.
+                policy = policy.replace(ping_interval=None)
+            conn = Connection(self._side, policy, self.extensions or (), now=monotonic())
+            link = self._bind(Link(self, SourceTransport(self.sock), conn, CallersLoop()))
+        return link
+
+    def _bind(self, link: Link) -> Link:
+        """Belong to a link from now on."""
+        self._link = link
+        link.on_closed = functools.partial(_leave_rooms, self)
+        return link
+
+    def __enter__(self) -> WebSocket:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "new" if self._link is None else self._link.conn.state.name.lower()
+        return f"<{type(self).__name__} {state} at {id(self):#x}>"
+
+
+def _leave_rooms(websocket: WebSocket) -> None:
+    websocket.hub.leave_all(websocket)
+
+
+class EchoWebSocket(WebSocket):
+    """Send each message back as it came."""
+
+    def received_message(self, message: Message) -> None:
+        """Send the message back."""
+        link = self._link or self._ensure_link()
+        # Straight to the link: what was received as text needs no second look.
+        link.send_message(message.data, message.is_text)
+
+
+class FunctionHandler(WebSocket):
+    """
+    A handler that is a function: ``def echo(ws, **params): for message in ws: ws.send(message)``.
+
+    It runs in a thread, or greenlet, of its own. The connection is closed with
+    1000 when it returns, and with 1011 when it raises.
+    """
+
+    #: The function.
+    function: ClassVar[Callable[..., object]]
+
+    def opened(self) -> None:
+        """Start the function."""
+        link = self._ensure_link()
+        link.loop.spawn(self._call, f"{getattr(self.function, '__name__', 'websocket')}")
+
+    def _call(self) -> None:
+        link = self._ensure_link()
+        try:
+            type(self).function(self, **self.params)
+        except ConnectionClosed:
+            # The usual end of a function that sends to a peer that has left.
+            self.close()
+        except Exception:
+            logger.exception("%r raised an exception; its connection is closed", self.function)
+            link.fail(1011, "internal error")
+        else:
+            self.close()
+
+
+@functools.cache
+def _function_class(function: Callable[..., object]) -> type[FunctionHandler]:
+    name = getattr(function, "__name__", "function")
+    return type(name, (FunctionHandler,), {"function": staticmethod(function), "__doc__": function.__doc__})
+
+
+def handler_class(handler: object) -> type[WebSocket]:
+    """
+    Return the class for a handler: itself, or the one that runs a function.
+
+    Raises:
+        TypeError: It is neither a subclass of :class:`WebSocket` nor a function.
+    """
+    if isinstance(handler, type):
+        if issubclass(handler, WebSocket):
+            return handler
+    elif callable(handler):
+        return _function_class(handler)
+    raise TypeError(f"a handler is a subclass of WebSocket or a function f(ws, **params), not {handler!r}")
+
+
+class Heartbeat(threading.Thread):
+    """
+    Send a pong now and then, for a WebSocket that no manager has.
+
+    A manager needs no such thread: it pings by itself, and notices who does not answer.
+
+    Args:
+        websocket: Whose peer is told.
+        frequency: Seconds between two pongs; 0 or ``None`` for none at all.
+    """
+
+    def __init__(self, websocket: WebSocket, frequency: float | None = 2.0) -> None:
+        super().__init__(name="Heartbeat", daemon=True)
+        self.websocket = websocket
+        self.frequency = frequency
+        self._stopped = threading.Event()
+
+    def __enter__(self) -> Heartbeat:
+        if self.frequency:
+            self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the thread; again does nothing."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Send a pong at each interval, until stopped or until that fails."""
+        if not self.frequency:
+            return
+        while not self._stopped.wait(self.frequency):
+            try:
+                self.websocket.send(PongControlMessage(b"beep"))
+            except ConnectionClosed:
+                self.websocket.close_connection()
+                return
+
+
+def _check_text(payload: Buffer) -> None:
+    try:
+        check_utf8(bytes(payload))
+    except TextFrameEncodingException as error:
+        raise ValueError(f"{error}; send(data, binary=True) sends bytes that are not text") from None
+
+
+def _as_chunk(chunk: Any) -> bytes:
+    if isinstance(chunk, str):
+        return chunk.encode()
+    if isinstance(chunk, Message):
+        return chunk.data
+    if isinstance(chunk, bytes | bytearray | memoryview):
+        return bytes(chunk)
+    raise ValueError(f"a fragment is str, bytes or a Message, not {type(chunk).__name__}")
