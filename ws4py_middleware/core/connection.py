@@ -88,7 +88,6 @@ class Connection:
 
     __slots__ = (
         "_controls_since",
-        "_eof",
         "_events",
         "_extension",
         "_failure",
@@ -96,6 +95,7 @@ class Connection:
         "_has_idle",
         "_held",
         "_held_size",
+        "_later_ping",
         "_make_mask_key",
         "_next",
         "_now",
@@ -108,6 +108,7 @@ class Connection:
         "close_received",
         "close_sent",
         "deadlines",
+        "eof_received",
         "finished",
         "latency",
         "policy",
@@ -133,6 +134,8 @@ class Connection:
         self.close_sent: tuple[int, str] | None = None
         #: Whether the TCP connection is to be ended now, without waiting for anything.
         self.finished = False
+        #: Whether the peer's bytes have ended, so that there is nothing to read any more.
+        self.eof_received = False
         #: Bytes that wait to be taken by the network.
         self.queued = 0
         #: Time in seconds from the last keepalive ping to its pong; ``None`` until there is one.
@@ -148,7 +151,6 @@ class Connection:
         # Incoming: events that were parsed and not taken yet, from _next on.
         self._events: list[Event] = []
         self._next = 0
-        self._eof = False
         # Outgoing: the piece the network is taking, then whole frames.
         self._wire: bytes | memoryview | None = None
         self._out: list[bytes] = []
@@ -157,7 +159,8 @@ class Connection:
         self._held: list[tuple[Buffer, bool]] = []
         self._held_size = 0
         self._ping_count = 0
-        self._ping_sent_at: float | None = None
+        self._ping_sent_at: float | None = None  # until it is answered
+        self._later_ping: bytes | None = None
 
     # --- receiving -------------------------------------------------------------------
 
@@ -177,22 +180,28 @@ class Connection:
             self._controls_since = now
             parser.controls = 0
         events = parser.feed(data, max_frames)
-        if self._events:
-            self._events += events
+        if self._next < len(self._events):
+            self._events = self._events[self._next :] + events
         else:
             self._events = events
-        if self._has_idle and events:
+        self._next = 0
+        if self._has_idle and any(event.__class__ is MessageReceived for event in events):
             self.deadlines.message_received(now)
 
     def receive_eof(self, now: float) -> None:
-        """Note that the peer's bytes have ended; what came before is still delivered."""
+        """
+        Note that the peer's bytes have ended, and read no more of them.
+
+        What came before is still delivered, and what is queued may still be taken.
+        """
         self._now = now
-        self._eof = True
+        self.eof_received = True
+        self._check_finished()
 
     @property
     def has_more(self) -> bool:
         """Whether ``receive_data(b"", now)`` would go on with bytes that are here already."""
-        return self._parser.has_more
+        return self.state is not State.CLOSED and self._parser.has_more
 
     @property
     def has_events(self) -> bool:
@@ -202,10 +211,6 @@ class Connection:
     def next_event(self) -> Event | None:
         """Take the oldest event, and make the reply that it asks for; ``None`` when there is none."""
         if self.state is State.CLOSED:
-            self._events = []
-            self._next = 0
-            if self._eof:
-                self.finished = True
             return None
         position = self._next
         events = self._events
@@ -216,9 +221,8 @@ class Connection:
             if self._parser.error is not None:
                 error = self._parser.error
                 self.fail(error.close_code, str(error), self._now)
-            elif self._eof and not self._parser.has_more:
+            elif self.eof_received and not self._parser.has_more:
                 self._step(Step.EOF)
-                self.finished = True
             return None
         event = events[position]
         self._next = position + 1
@@ -231,10 +235,12 @@ class Connection:
             self._send_pong(event.data)
         elif isinstance(event, PongReceived):
             self._match_pong(event)
-        elif isinstance(event, CloseReceived):
+        else:
+            assert isinstance(event, CloseReceived)
             self.close_received = (event.code, event.reason)
             if self.close_sent is None:
-                self._send_close(event.code, "")
+                self._push(self._frame(Opcode.CLOSE, pack_close(event.code)))
+                self.close_sent = (event.code, "")
             self._step(Step.RECEIVE_CLOSE)
 
     def _send_pong(self, payload: bytes) -> None:
@@ -247,10 +253,14 @@ class Connection:
             self._push(self._frame(Opcode.PONG, payload))
 
     def _match_pong(self, pong: PongReceived) -> None:
-        if self._ping_sent_at is not None and pong.data == _pack_32(self._ping_count):
+        if self._ping_sent_at is None:
+            return
+        if pong.data == _pack_32(self._ping_count):
             pong.latency = self.latency = self._now - self._ping_sent_at
-            self._ping_sent_at = None
-            self.deadlines.pong_received()
+        elif pong.data != self._later_ping:
+            return
+        self._ping_sent_at = None
+        self.deadlines.pong_received()
 
     # --- sending ---------------------------------------------------------------------
 
@@ -350,6 +360,8 @@ class Connection:
             ConnectionClosed: As :meth:`send_message`.
         """
         self._send_control(Opcode.PING, payload)
+        # RFC 6455 section 5.5.3: the peer may answer this one instead of the keepalive ping before it.
+        self._later_ping = bytes(payload)
 
     def pong(self, payload: bytes = b"") -> None:
         """
@@ -372,7 +384,8 @@ class Connection:
         """
         Begin the closing handshake; what is queued goes out before it.
 
-        Nothing happens when it has begun already.
+        Only messages that wait for the end of a fragmented one are forgotten, because
+        it has no end now. Nothing happens when the handshake has begun already.
 
         Raises:
             ValueError: The code may not be sent, :rfc:`6455#section-7.4`.
@@ -391,7 +404,11 @@ class Connection:
 
         Args:
             discard: Throw away what is queued, for a peer that would not take it.
+
+        Raises:
+            ValueError: The code may not be sent, :rfc:`6455#section-7.4`.
         """
+        payload = pack_close(code, reason)
         self._now = now
         if self.state is State.CLOSED:
             return
@@ -399,9 +416,10 @@ class Connection:
             self._discard()
         self._failure = (code, reason)
         if self.close_sent is None:
-            self._send_close(code, reason)
+            self._push(self._frame(Opcode.CLOSE, payload))
+            self.close_sent = (code, reason)
         self._step(Step.FAIL)
-        if discard:
+        if discard and not self.finished:
             self.deadlines.linger(now)
 
     def lose(self, reason: str) -> None:
@@ -414,10 +432,6 @@ class Connection:
         self._step(Step.EOF)
         self.deadlines.end()
         self.finished = True
-
-    def _send_close(self, code: int, reason: str) -> None:
-        self._push(self._frame(Opcode.CLOSE, pack_close(code, reason)))
-        self.close_sent = (code, reason)
 
     def _discard(self) -> None:
         """Forget all frames of which no byte was sent."""
@@ -500,6 +514,7 @@ class Connection:
                     self.deadlines.write_done()
             if self.state is State.CLOSED and not self.queued:
                 self.deadlines.linger(now)
+                self._check_finished()
             return
         if size:
             self._wire = memoryview(wire)[size:]
@@ -542,16 +557,19 @@ class Connection:
                 self.lose(f"the closing handshake did not end within {policy.close_timeout:g} s")
 
     def _keepalive(self, now: float) -> None:
-        if self._ping_sent_at is not None or self.state is not State.OPEN:
+        # One is out already. Without a time-out it may never be answered, so the next one
+        # goes out all the same, but not onto a queue that nobody takes.
+        if self._ping_sent_at is not None and (self.policy.ping_timeout is not None or self.queued):
             return
         self._ping_count = (self._ping_count + 1) & 0xFFFFFFFF
         self._push(self._frame(Opcode.PING, _pack_32(self._ping_count)))
         self._ping_sent_at = now
+        self._later_ping = None
         self.deadlines.ping_sent(now)
 
     def pause(self) -> None:
-        """Note that nothing is read for now; the peer is not blamed for pongs that are not seen."""
-        self.deadlines.pause()
+        """Note that nothing is read for now; the peer is not blamed for what is not seen meanwhile."""
+        self.deadlines.pause(self._now)
 
     def resume(self, now: float) -> None:
         """Note that reading goes on."""
@@ -577,13 +595,26 @@ class Connection:
 
     def _step(self, step: Step) -> None:
         state = TRANSITIONS.get((self.state, step), self.state)
-        if state is State.CLOSED and self.state is not State.CLOSED:
+        if state is self.state:
+            return
+        self.state = state
+        self._held, self._held_size = [], 0
+        self._pong = None
+        if state is State.CLOSED:
+            self._events = []
+            self._next = 0
             # What is queued has the time of a closing handshake to leave; then the FIN a moment.
             if self.queued:
                 self.deadlines.close_sent(self._now)
             else:
                 self.deadlines.linger(self._now)
-        self.state = state
+            self._check_finished()
+
+    def _check_finished(self) -> None:
+        """When both directions have ended, there is nothing to wait for."""
+        if self.eof_received and self.state is State.CLOSED and not self.queued:
+            self.finished = True
+            self.deadlines.end()
 
     def _raise_closed(self) -> None:
         raise ConnectionClosed("the WebSocket is closed", self.close_code, self.close_reason)

@@ -44,11 +44,13 @@ class Deadlines:
         self._write: float | None = None
         self._close: float | None = None
         self._idle = None if policy.idle_timeout is None else now + policy.idle_timeout
-        self._paused = False
+        self._paused: float | None = None  # since then
 
     def next(self) -> float | None:
         """Return the earliest deadline, or ``None``."""
-        times = (self._ping, None if self._paused else self._pong, self._write, self._close, self._idle)
+        times = [self._ping, self._write, self._close]
+        if self._paused is None:
+            times += self._pong, self._idle
         return min((time for time in times if time is not None), default=None)
 
     def take_due(self, now: float) -> Due | None:
@@ -63,12 +65,13 @@ class Deadlines:
         if self._write is not None and self._write <= now:
             self.end()
             return Due.WRITE_TIMEOUT
-        if self._pong is not None and not self._paused and self._pong <= now:
-            self._pong = self._ping = None
-            return Due.PING_TIMEOUT
-        if self._idle is not None and self._idle <= now:
-            self._idle = None
-            return Due.IDLE_TIMEOUT
+        if self._paused is None:
+            if self._pong is not None and self._pong <= now:
+                self._pong = self._ping = None
+                return Due.PING_TIMEOUT
+            if self._idle is not None and self._idle <= now:
+                self._idle = None
+                return Due.IDLE_TIMEOUT
         if self._ping is not None and self._ping <= now:
             interval = self._policy.ping_interval
             assert interval is not None
@@ -106,22 +109,32 @@ class Deadlines:
         """Whether :meth:`write_blocked` is in force."""
         return self._write is not None
 
-    def pause(self) -> None:
-        """Nothing is read for now, so no pong can be seen and none is missed."""
-        self._paused = True
+    def pause(self, now: float) -> None:
+        """Nothing is read for now: what the peer says is not seen, and it is not blamed for that."""
+        if self._paused is None:
+            self._paused = now
 
     def resume(self, now: float) -> None:
-        """Reading goes on; a pong that is out has its whole time again."""
-        self._paused = False
-        if self._pong is not None:
-            assert self._policy.ping_timeout is not None
-            self._pong = now + self._policy.ping_timeout
+        """
+        Reading goes on; the pause does not count for the pong and the message that are awaited.
+
+        They have what was left of their time, not the whole of it again: a peer that
+        has us pause all the time would never be found out.
+        """
+        paused, self._paused = self._paused, None
+        if paused is None:
+            return
+        if self._pong is not None and self._policy.ping_timeout is not None:
+            self._pong += now - max(paused, self._pong - self._policy.ping_timeout)
+        if self._idle is not None and self._policy.idle_timeout is not None:
+            self._idle += now - max(paused, self._idle - self._policy.idle_timeout)
 
     def close_sent(self, now: float) -> None:
-        """The closing handshake began; from here on nothing else has a deadline."""
+        """The closing handshake began; nothing else has a deadline now, and this one does not move."""
         self._ping = self._pong = self._idle = None
         timeout = self._policy.close_timeout
-        self._close = None if timeout is None else now + timeout
+        if self._close is None and timeout is not None:
+            self._close = now + timeout
 
     def linger(self, now: float) -> None:
         """The closing handshake is over; only the peer's FIN is waited for."""

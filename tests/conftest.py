@@ -1,0 +1,19 @@
+"""
+What all tests share: how hard Hypothesis tries.
+
+``ci`` is for every run; ``full`` is what a release has to pass. Choose with
+``--hypothesis-profile=full`` or the environment variable ``HYPOTHESIS_PROFILE``.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# A deadline for one example measures what else runs on the machine.
+_COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+settings.register_profile("ci", _COMMON, max_examples=200, derandomize=True)
+settings.register_profile("full", _COMMON, max_examples=10_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
