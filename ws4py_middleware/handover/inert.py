@@ -48,8 +48,8 @@ class InertSSLSocket:
     """
     The I/O of an ``ssl.SSLSocket`` that was taken, on a dummy (``_ws_dummy``) instead of the connection.
 
-    :func:`inert_class` puts its methods in front of the socket's own. The signatures are those of the original;
-    flags and addresses are ignored, because TLS sockets refuse them anyway.
+    :func:`inert_class` puts its methods in front of the socket's own. The signatures are those of the
+    original; flags are ignored, because TLS sockets refuse them anyway.
     """
 
     __slots__ = ()

@@ -94,9 +94,9 @@ def _kind(sock: Any) -> str:
     if InertSSLSocket.__module__ in modules or f"{__package__}.openssl" in modules:
         return "inert"
     if modules <= _STDLIB and isinstance(sock, _socket.socket):
-        return "tls" if hasattr(sock, "_sslobj") else "plain"
+        return "tls" if "ssl" in modules else "plain"
     if "gevent._socket3" in modules and all(name.startswith(("gevent.", "builtins")) for name in modules):
-        return "gevent-tls" if hasattr(sock, "_sslobj") else "gevent"
+        return "gevent-tls" if "gevent.ssl" in modules else "gevent"
     if modules == {"OpenSSL.SSL", "builtins"} and type(sock).__name__ == "Connection":
         return "openssl"
     return "unknown"

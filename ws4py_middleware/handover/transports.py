@@ -258,8 +258,8 @@ class TLSTransport(Transport):
         """
         Read at most ``size`` decrypted bytes; :meth:`Transport.recv` has the details.
 
-        A connection that ends without the peer's ``close_notify`` ends with ``b""`` as well: in WebSocket the
-        Close frame tells a cut from an end.
+        A connection that was cut, without the peer's ``close_notify``, ends with ``b""`` as well, and so may
+        one that was reset: ``ssl`` reports the two alike. A WebSocket knows by the Close frame.
         """
         with self._lock:
             tls = self._open()
