@@ -2,8 +2,8 @@
 Masking: XOR with a key of four bytes, :rfc:`6455#section-5.3`.
 
 In pure Python two ways are fast, each in its range (measured): one XOR of two
-big integers up to about 4 KiB, and ``bytes.translate`` on the four strides of
-the payload above that.
+big integers for small payloads, and ``translate`` on each of the payload's four
+strides for all others.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from .types import Buffer
 __all__ = ["apply_mask", "rotate_key"]
 
 #: From this length on, four translations beat one big integer.
-_STRIDES_FROM = 4096
+_STRIDES_FROM = 512
 
 #: ``_TABLES[k]`` maps each byte to its XOR with ``k``: 64 KiB, made once.
 _TABLES = [bytes(i ^ k for i in range(256)) for k in range(256)]
@@ -36,13 +36,11 @@ def apply_mask(data: Buffer, key: bytes) -> bytes:
     if size < _STRIDES_FROM:
         mask = (key * ((size + 3) >> 2))[:size]
         return (_from_bytes(data, "little") ^ _from_bytes(mask, "little")).to_bytes(size, "little")
-    if not isinstance(data, bytes):
-        data = bytes(data)  # a slice of a memoryview has no translate()
-    masked = bytearray(size)
-    masked[0::4] = data[0::4].translate(_TABLES[key[0]])
-    masked[1::4] = data[1::4].translate(_TABLES[key[1]])
-    masked[2::4] = data[2::4].translate(_TABLES[key[2]])
-    masked[3::4] = data[3::4].translate(_TABLES[key[3]])
+    masked = bytearray(data)
+    masked[0::4] = masked[0::4].translate(_TABLES[key[0]])
+    masked[1::4] = masked[1::4].translate(_TABLES[key[1]])
+    masked[2::4] = masked[2::4].translate(_TABLES[key[2]])
+    masked[3::4] = masked[3::4].translate(_TABLES[key[3]])
     return bytes(masked)
 
 
