@@ -345,7 +345,7 @@ class Link:
 
     def wants(self) -> tuple[bool, bool]:
         """Return what to poll for: (readable, writable)."""
-        return self.transport.interest(not self.paused, self.blocked)
+        return self.transport.interest(not (self.paused or self.conn.eof_received), self.blocked)
 
     def begin(self, early: bytes) -> None:
         """Take the bytes that came with the handshake, and arm the timers; the first turn does the rest."""
@@ -461,6 +461,7 @@ class Link:
                 conn.receive_data(data, monotonic(), self._frames())
             else:
                 conn.receive_eof(monotonic())
+                self.loop.update(self)  # the end would be readable for ever
 
     def _frames(self) -> int | None:
         """Return how many frames to parse at once: no more than the inbox has room for."""
