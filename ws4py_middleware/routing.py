@@ -28,6 +28,9 @@ Handler = type[Any] | Callable[..., Any]
 #: Called as ``authorize(environ, **params)``; :mod:`ws4py_middleware.wsgi` says what it may return.
 Authorize = Callable[..., Any]
 
+#: Handler → its class, and the policy that the class brings.
+Adapt = Callable[[Handler], tuple[type[Any], Policy | None]]
+
 _POLICY = frozenset(field.name for field in dataclasses.fields(Policy))
 
 
@@ -90,7 +93,8 @@ class Router:
         routes: For each path a handler class, a function ``f(ws, **params)`` or a :class:`Route`.
         policy: The settings of routes that have none of their own.
         authorize: The one of routes that have none of their own.
-        adapt: Makes the class of a handler; raises TypeError when it cannot.
+        adapt: Makes the class of a handler, and says which policy the class brings, if any;
+            raises TypeError when it cannot.
 
     Raises:
         TypeError: A path is no string, a handler no handler, an option unknown or of the wrong type.
@@ -110,7 +114,7 @@ class Router:
         policy: Policy,
         *,
         authorize: Authorize | None = None,
-        adapt: Callable[[Handler], type[Any]] | None = None,
+        adapt: Adapt | None = None,
     ) -> None:
         if not isinstance(routes, Mapping):
             raise TypeError(f'routes is {routes!r}; it is a dict such as {{"/chat/<room>": Chat}}')
@@ -172,12 +176,13 @@ def _resolve(
     target: Handler | Route,
     policy: Policy,
     authorize: Authorize | None,
-    adapt: Callable[[Handler], type[Any]] | None,
+    adapt: Adapt | None,
 ) -> tuple[Any, Policy, Authorize | None]:
     route = target if isinstance(target, Route) else Route(target)
-    handler = route.handler if adapt is None else adapt(route.handler)
-    own = policy.replace(**route.options) if route.options else policy
-    return handler, own, route.authorize if route.authorize is not None else authorize
+    handler, own = (route.handler, None) if adapt is None else adapt(route.handler)
+    base = policy if own is None else own
+    merged = base.replace(**route.options) if route.options else base
+    return handler, merged, route.authorize if route.authorize is not None else authorize
 
 
 def _to_wsgi(text: str) -> str:

@@ -104,7 +104,7 @@ def test_path_beyond_ascii_is_decoded_as_wsgi_says() -> None:
 
 
 def test_most_specific_route_wins_whatever_the_order() -> None:
-    routes = {"/<name>": Chat, "/fixed": Other}
+    routes: dict[str, Any] = {"/<name>": Chat, "/fixed": Other}
     assert find(routes, "/fixed").handler is Other
     assert find(routes, "/else").handler is Chat
 
@@ -119,7 +119,7 @@ def test_params_are_each_match_s_own() -> None:
 
 
 def test_route_options_and_authorize_go_before_the_middlewares() -> None:
-    routes = {
+    routes: dict[str, Any] = {
         "/plain": Chat,
         "/own": Route(Chat, authorize=may_not, max_message_size=5),
     }
@@ -132,14 +132,20 @@ def test_route_options_and_authorize_go_before_the_middlewares() -> None:
 
 
 def test_adapt_makes_the_class_of_a_handler() -> None:
-    router = Router({"/e": echo}, Policy(), adapt=lambda handler: type(handler.__name__, (), {}))
+    def adapt(handler: Any) -> tuple[type[Any], Policy | None]:
+        return type(handler.__name__, (), {}), Policy(max_fragments=4, max_message_size=5)
+
+    router = Router({"/e": Route(echo, max_message_size=6)}, Policy(max_fragments=3), adapt=adapt)
     match = router.match("/e")
     assert match is not None
     assert match.handler.__name__ == "echo"
+    assert (match.policy.max_fragments, match.policy.max_message_size) == (4, 6), (
+        "the class', then the route's"
+    )
 
 
 def test_adapt_that_refuses_is_an_error_that_names_the_path() -> None:
-    def refuse(handler: Any) -> type[Any]:
+    def refuse(handler: Any) -> tuple[type[Any], Policy | None]:
         raise TypeError("Chat is no WebSocket")
 
     with pytest.raises(TypeError, match=re.escape("routes['/c']: Chat is no WebSocket")):

@@ -69,7 +69,8 @@ class Adapter:
     What is known of one server.
 
     A subclass has a :attr:`name`, :meth:`match` and :meth:`locate`; where the socket is not an object that
-    :func:`~ws4py_middleware.handover.sockets.take` knows, it overrides :meth:`detach` as a whole.
+    :func:`~ws4py_middleware.handover.sockets.take` knows, it overrides :meth:`detach` and
+    :meth:`is_gevent` as a whole.
     """
 
     #: The server as people call it, for messages.
@@ -89,6 +90,24 @@ class Adapter:
         """
         raise NotImplementedError
 
+    def is_gevent(self, environ: Environ, start_response: StartResponse | None) -> bool:
+        """
+        Say whether the connection is one of gevent's, and so who is to manage it; touch nothing.
+
+        Raises:
+            HandoverError: The server hides its socket, as :meth:`detach` would say.
+        """
+        sock = self._look_up(environ, start_response).sock
+        return any(cls.__module__.startswith("gevent.") for cls in type(sock).__mro__)
+
+    def _look_up(self, environ: Environ, start_response: StartResponse | None) -> Located:
+        if environ.get(_TAKEN):
+            raise HandoverError("this connection has been upgraded already; upgrade it once")
+        try:
+            return self.locate(environ, start_response)
+        except (AttributeError, KeyError) as error:
+            raise self.refusal(OUTERMOST) from error
+
     def detach(self, environ: Environ, start_response: StartResponse | None) -> Taken:
         """
         Take the client's connection away from the server.
@@ -104,12 +123,7 @@ class Adapter:
             HandoverError: The server hides its socket; the message says which server and what to do. Nothing
                 was touched.
         """
-        if environ.get(_TAKEN):
-            raise HandoverError("this connection has been upgraded already; upgrade it once")
-        try:
-            located = self.locate(environ, start_response)
-        except (AttributeError, KeyError) as error:
-            raise self.refusal(OUTERMOST) from error
+        located = self._look_up(environ, start_response)
         try:
             transport, sink = take(located.sock)
         except HandoverError as error:

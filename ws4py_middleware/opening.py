@@ -1,0 +1,161 @@
+"""
+Opening: from a request inside a WSGI server to a connection that the manager has.
+
+This is what all entrances of WSGI servers share; it knows an environ and a ``start_response``,
+and no application::
+
+    request = build_request(environ)
+    agreed = accept_request(request, policy)
+    opening = prepare(environ, start_response, Chat, agreed, policy, params)
+    ...
+    return opening.complete()
+
+Until :meth:`Opening.complete` everything may be refused, by a
+:exc:`~ws4py_middleware.exc.HandshakeError` that is the answer, and nothing of the server has been touched.
+"""
+
+from __future__ import annotations
+
+import _socket
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from .core.handshake import Request, Upgrade
+from .core.policy import Policy
+from .handover import Adapter, Transport, clean_environ, find
+from .manager import get_manager
+from .registry import Registry
+from .websocket import WebSocket
+
+__all__ = ["Opening", "build_request", "prepare"]
+
+logger = logging.getLogger("ws4py_middleware")
+
+#: How long the 101 may take when ``open_timeout`` is off; it fits into any socket's buffer.
+_SEND_TIMEOUT = 10.0
+
+
+def build_request(environ: Mapping[str, Any]) -> Request:
+    """
+    Make the request of a WSGI environ, as the one validator wants it.
+
+    >>> build_request({"REQUEST_METHOD": "GET", "PATH_INFO": "/a b", "SERVER_PROTOCOL": "HTTP/1.1",
+    ...     "CONTENT_LENGTH": "", "HTTP_HOST": "localhost", "HTTP_X_Y": "1"})
+    Request(method='GET', target='/a%20b', http_version='HTTP/1.1',
+    headers=[('HOST', 'localhost'), ('X-Y', '1')], secure=False)
+    """
+    headers = [
+        (key[5:].replace("_", "-"), value) for key, value in environ.items() if key.startswith("HTTP_")
+    ]
+    # Servers say it by an empty value when there is none.
+    headers += [
+        (key.replace("_", "-"), environ[key])
+        for key in ("CONTENT_LENGTH", "CONTENT_TYPE")
+        if environ.get(key)
+    ]
+    path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}".encode("latin-1")
+    query = environ.get("QUERY_STRING", "")
+    return Request(
+        environ.get("REQUEST_METHOD", ""),
+        f"{quote(path) or '/'}?{query}" if query else quote(path) or "/",
+        environ.get("SERVER_PROTOCOL", ""),
+        headers,
+        secure=environ.get("wsgi.url_scheme") in ("https", "wss"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A connection that may be opened: all checks are done, the handler is made, nothing is taken yet."""
+
+    environ: dict[str, Any]
+    start_response: Any
+    adapter: Adapter
+    websocket: WebSocket
+    upgrade: Upgrade
+    policy: Policy
+    params: Mapping[str, Any]
+    manager: Registry
+
+    def complete(self) -> Iterable[bytes]:
+        """
+        Take the connection out of the server, send the 101, and give the connection to the manager.
+
+        Returns:
+            What the application returns to the server.
+
+        Raises:
+            HandoverError: The server hides its socket; nothing was touched.
+            ValueError: A header of the 101 may not be sent; nothing was touched.
+        """
+        head = self.upgrade.build_response()
+        transport, early, sink = self.adapter.detach(self.environ, self.start_response)
+        try:
+            transport.sendall(head, self.policy.open_timeout or _SEND_TIMEOUT)
+        except OSError as error:
+            # The client has gone in between, which happens, and is nobody's fault here.
+            logger.info("the client left during the opening handshake: %s", error)
+            transport.abort()
+            sink.close()
+        else:
+            self._attach(transport, early, sink)
+        return self.adapter.finish(self.environ, self.start_response)
+
+    def _attach(self, transport: Transport, early: bytes, sink: _socket.socket) -> None:
+        try:
+            self.manager.attach(
+                self.websocket,
+                transport,
+                upgrade=self.upgrade,
+                policy=self.policy,
+                params=self.params,
+                early=early,
+                sink=sink,
+            )
+        except BaseException:
+            transport.abort()
+            sink.close()
+            raise
+
+
+def prepare(
+    environ: dict[str, Any],
+    start_response: Any,
+    handler: type[WebSocket],
+    upgrade: Upgrade,
+    policy: Policy,
+    params: Mapping[str, Any],
+    *,
+    manager: Registry | None = None,
+) -> Opening:
+    """
+    Find out how the connection is taken and who has room for it, and make the handler.
+
+    Args:
+        environ: The request's own environ, not a copy of it.
+        start_response: The server's, or that of other middleware; ``None`` where it is not known.
+        handler: The class; what its constructor raises is not caught.
+        upgrade: What :func:`~ws4py_middleware.core.handshake.accept_request` agreed on.
+        policy: The limits of the connection.
+        params: What the handler finds in ``params``.
+        manager: By default the process' own, the one for gevent where the server is gevent's.
+
+    Raises:
+        HandoverError: 501, the server hides its socket.
+        HandshakeError: 503, there is no room for another connection.
+    """
+    adapter = find(environ, start_response)
+    is_gevent = adapter.is_gevent(environ, start_response)
+    if manager is None:
+        manager = get_manager(is_gevent)
+    manager.check_capacity(policy)
+    websocket = handler(
+        sock=None,
+        protocols=None if upgrade.subprotocol is None else [upgrade.subprotocol],
+        extensions=list(upgrade.extensions),
+        environ=clean_environ(environ),
+    )
+    return Opening(environ, start_response, adapter, websocket, upgrade, policy, params, manager)
