@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ws4py_middleware.core.extensions.deflate import (
@@ -363,7 +363,6 @@ payloads = st.binary(max_size=300) | st.builds(
     messages=st.lists(st.tuples(payloads, st.lists(st.floats(0, 1), max_size=4)), max_size=6),
     cuts=st.lists(st.floats(0, 1), max_size=4),
 )
-@settings(max_examples=300, deadline=None)
 def test_codec_messages_survive_any_fragmentation(
     bits: int, keep: bool, messages: list[tuple[bytes, list[float]]], cuts: list[float]
 ) -> None:
