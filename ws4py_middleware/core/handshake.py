@@ -353,7 +353,6 @@ def build_request(
         head.append(("Origin", origin))
     subprotocols = ", ".join(_offered_subprotocols(policy))
     if subprotocols:
-        parse_subprotocols([subprotocols])
         head.append(("Sec-WebSocket-Protocol", subprotocols))
     offers = [factory.build_offer() for factory in get_factories(policy)]
     if offers:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
+
+from .headers import is_token
 
 __all__ = ["DeflateOptions", "Policy", "QueuePolicy"]
 
@@ -142,6 +144,13 @@ class Policy:
             raise TypeError(f"subprotocols is a string; it is a list: [{self.subprotocols!r}]")
         if isinstance(self.hosts, str):
             raise TypeError(f"hosts is a string; it is a list: [{self.hosts!r}]")
+        # What would otherwise show at each handshake shows here.
+        if not isinstance(self.origins, str) and not callable(self.origins):
+            _check_rules("origins", self.origins)
+        if self.hosts is not None:
+            _check_rules("hosts", self.hosts)
+        if not callable(self.subprotocols):
+            _check_subprotocols(self.subprotocols)
         if not isinstance(self.compression, bool | DeflateOptions):
             raise TypeError(f"compression is {self.compression!r}; it is False, True or DeflateOptions(...)")
 
@@ -207,6 +216,12 @@ _REQUIRED = frozenset(
         "max_headers",
         "max_header_line",
         "max_head_size",
+        # those of DeflateOptions
+        "server_max_window_bits",
+        "client_max_window_bits",
+        "level",
+        "mem_level",
+        "threshold",
     }
 )
 
@@ -243,3 +258,23 @@ def _check_time(name: str, value: Any) -> None:
         raise TypeError(f"{name} is {value!r}; it is a number of seconds")
     if not 0 < value < float("inf"):
         raise ValueError(f"{name} is {value}; it is a number of seconds above 0, or None for off")
+
+
+def _check_rules(name: str, rules: Any) -> None:
+    if not isinstance(rules, Iterable):
+        raise TypeError(f"{name} is {rules!r}; it is a list")
+    for rule in rules:
+        if not isinstance(rule, str) and not (isinstance(rule, re.Pattern) and isinstance(rule.pattern, str)):
+            raise TypeError(f"{name} has {rule!r}; its elements are strings or compiled patterns of strings")
+
+
+def _check_subprotocols(names: Any) -> None:
+    if not isinstance(names, Iterable):
+        raise TypeError(f"subprotocols is {names!r}; it is a list, or a callable")
+    seen = set()
+    for name in names:
+        if not isinstance(name, str) or not is_token(name):
+            raise ValueError(f"subprotocol {name!r} is not a token, such as chat.v1")
+        if name in seen:
+            raise ValueError(f"subprotocol {name!r} is there twice")
+        seen.add(name)
