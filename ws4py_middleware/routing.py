@@ -119,11 +119,12 @@ class Router:
         if not isinstance(routes, Mapping):
             raise TypeError(f'routes is {routes!r}; it is a dict such as {{"/chat/<room>": Chat}}')
         self._map = Map(strict_slashes=True, merge_slashes=False, redirect_defaults=False)
+        self._targets: dict[str, tuple[Any, Policy, Authorize | None]] = {}
         prefixes = set()
         for path, target in routes.items():
             try:
                 rule = _build_rule(path)
-                rule.endpoint = _resolve(target, policy, authorize, adapt)
+                self._targets[path] = _resolve(target, policy, authorize, adapt)
                 self._map.add(rule)
                 check_takes(target, rule.arguments)
             except SyntaxError:
@@ -160,7 +161,7 @@ class Router:
             endpoint, params = self._adapter.match(path.encode("latin-1").decode("utf-8"), "GET")
         except (RequestRedirect, RoutingException, HTTPException, UnicodeError):
             return None
-        handler, policy, authorize = endpoint
+        handler, policy, authorize = self._targets[endpoint]
         return Match(handler, policy, dict(params), authorize)
 
 
@@ -169,7 +170,7 @@ def _build_rule(path: str) -> Rule:
         raise TypeError('the path is no string; it is one such as "/chat/<room>"')
     if not path.startswith("/"):
         raise ValueError(f"a path begins with a slash: {'/' + path!r}")
-    return Rule(path)
+    return Rule(path, endpoint=path)
 
 
 def _resolve(

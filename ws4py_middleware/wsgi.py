@@ -57,7 +57,7 @@ How a view is found
 ===================
 An upgrade on none of the routes is first shown to the application as a plain GET: without ``Upgrade``, and
 without that token in ``Connection``. Werkzeug's router, and so Flask, tells WebSockets from other requests
-by those two, and answers an upgrade on an ordinary rule with 400. Where a plain GET gets 400 or 404, the
+by those two, and answers an upgrade on an ordinary rule with 400. Where a plain GET gets 400, 404 or 426, the
 application is called once more with the request as it came: rules with ``websocket=True``, and other
 WebSocket libraries beside this one, see what they wait for. The handshake itself is always checked
 against the request as it came.
@@ -94,6 +94,10 @@ from .websocket import WebSocket, handler_class
 __all__ = ["Route", "WebSocketMiddleware", "upgrade"]
 
 logger = logging.getLogger("ws4py_middleware")
+
+
+#: What an application answers that has no page for a path, or only a WebSocket.
+_NOT_FOUND = (400, 404, 426)
 
 
 class _Call:
@@ -183,11 +187,11 @@ class WebSocketMiddleware:
         token = _current.set(call)
         try:
             reply = Reply(self.app, _hide_upgrade(environ))
-            if reply.code in (400, 404):
+            if reply.code in _NOT_FOUND:
                 reply.keep()
                 call.match = None
                 second = Reply(self.app, environ)
-                if second.code in (400, 404):
+                if second.code in _NOT_FOUND:
                     # The first is the application's own word on the matter.
                     second.close()
                 else:
