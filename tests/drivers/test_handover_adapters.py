@@ -14,8 +14,8 @@ import gevent.socket
 import pytest
 from cheroot.wsgi import Server as CherootServer
 from gunicorn.config import Config
-from gunicorn.http import get_parser
 from gunicorn.http import wsgi as gunicorn_wsgi
+from gunicorn.http.parser import RequestParser
 from werkzeug.serving import make_server as make_werkzeug_server
 
 from tests.drivers.handover_app import HEAD, app
@@ -34,7 +34,7 @@ def gunicorn() -> Iterator[tuple[Environ, Any, socket.socket]]:
     with ours, theirs:
         theirs.sendall(REQUEST % b"/ws" + b"early")
         config = Config()
-        request = next(get_parser(config, ours, ("127.0.0.1", 1)))
+        request = next(RequestParser(config, ours, ("127.0.0.1", 1)))
         response, environ = gunicorn_wsgi.create(request, ours, ("127.0.0.1", 1), ("127.0.0.1", 2), config)
         yield environ, response, theirs
 

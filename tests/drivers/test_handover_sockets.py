@@ -187,8 +187,9 @@ def test_recv_and_send_of_a_reset_connection_raise_oserror(pair: Pair) -> None:
     pair.client.close()
     readable(transport)
     if isinstance(pair.server, ssl.SSLSocket | gevent.ssl.SSLSocket):
-        # ssl reports a reset as it reports a cut.
-        assert transport.recv() == b""
+        # Before CPython 3.13 ssl reports a reset as it reports a cut.
+        with contextlib.suppress(ConnectionResetError):
+            assert transport.recv() == b""
     else:
         with pytest.raises(ConnectionResetError):
             transport.recv()

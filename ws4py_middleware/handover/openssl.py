@@ -18,10 +18,11 @@ __all__ = ["InertConnection", "OpenSSLObject", "take_connection"]
 class OpenSSLObject:
     """An ``OpenSSL.SSL.Connection`` with the calls and the errors of the stdlib's ``ssl``."""
 
-    __slots__ = ("connection",)
+    __slots__ = ("_refused", "connection")
 
     def __init__(self, connection: SSL.Connection) -> None:
         self.connection = connection
+        self._refused: bytes | None = None
 
     def read(self, size: int, /) -> bytes:
         try:
@@ -30,10 +31,16 @@ class OpenSSLObject:
             raise _translate(error) from None
 
     def write(self, data: Any, /) -> int:
+        # Not every pyOpenSSL sets SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER: the next try must come from the same
+        # memory.
+        record = self._refused or bytes(data)
         try:
-            return self.connection.send(data)
+            sent = self.connection.send(record)
         except SSL.Error as error:
+            self._refused = record
             raise _translate(error) from None
+        self._refused = None
+        return sent
 
     def pending(self) -> int:
         return self.connection.pending()
