@@ -16,7 +16,7 @@ from .events import CloseReceived, Event, MessageReceived, PingReceived, PongRec
 from .frames import MAX_CONTROL_PAYLOAD, check_opcode, unpack_close
 from .masking import apply_mask, rotate_key
 from .policy import Policy
-from .types import Side
+from .types import Buffer, Side
 from .utf8 import IncrementalUtf8, check_utf8
 
 if TYPE_CHECKING:
@@ -318,6 +318,7 @@ class Parser:
     def _end_frame(self, payload: bytearray, events: list[Event]) -> None:
         message = self._message
         assert message is not None
+        data: Buffer = message
         if self._compressed:
             assert self._extension is not None
             limit = self._max_message_size
@@ -325,13 +326,16 @@ class Parser:
             inflated = self._extension.decode_frame(payload, self._fin, room)
             if self._is_text:
                 self._check_text(inflated)
-            message += inflated
+            if self._fin and not message:
+                data = inflated  # as it is in most cases; it is not copied
+            else:
+                message += inflated
         if self._fin:
             if self._is_text:
                 self._check_text(b"", final=True)
             self._message = None
             self._utf8 = None
-            events.append(MessageReceived(bytes(message), self._is_text))
+            events.append(MessageReceived(bytes(data), self._is_text))
 
     def _check_text(self, chunk: bytes, final: bool = False) -> None:
         assert self._utf8 is not None
