@@ -1,0 +1,156 @@
+"""
+A chat in rooms: who is here, who is typing, what was said.
+
+    gunicorn app:app
+    gunicorn -k gthread --threads 4 app:app
+    gunicorn -k gevent app:app
+
+The page and its WebSocket share one address: a browser that opens ``/chat/lobby`` gets the page from
+Flask, and the script in it opens a WebSocket to the same ``/chat/lobby``, which :class:`Chat` answers.
+Both sides speak JSON objects with a ``type``.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections import deque
+from threading import RLock
+from typing import Any
+from urllib.parse import parse_qs
+
+from flask import Flask, redirect, render_template, url_for
+from werkzeug.wrappers import Response
+
+from ws4py_middleware import WebSocket, WebSocketMiddleware
+from ws4py_middleware.messaging import Message
+
+ROOMS = ("lobby", "kitchen", "workshop")  # offered in the list; any other begins with its first visitor
+MAX_ROOMS = 100
+MAX_HISTORY = 50
+LIMITS = {"name": 24, "text": 2000}
+
+app = Flask(__name__)
+
+
+@app.get("/")
+def index() -> Response:
+    """Send a new visitor to the first room."""
+    return redirect(url_for("page", room=ROOMS[0]))
+
+
+@app.get("/chat/<room>")
+def page(room: str) -> str:
+    """Show the page of a room."""
+    return render_template("index.html", room=room, rooms=ROOMS, limits=LIMITS)
+
+
+# What was said lately, by room. It lives in this process, and ends with it.
+history: dict[str, deque[dict[str, Any]]] = {}
+# Handlers of several people may run at once. What changes a room happens under this lock, so that
+# everybody in the room is told the same things in the same order.
+changing = RLock()
+
+
+class Refused(ValueError):
+    """What a browser sent is not what we expect; the text is for the person in front of it."""
+
+
+class Chat(WebSocket):
+    """One browser in one room."""
+
+    def opened(self) -> None:
+        """Come in: ``/chat/<room>?name=<name>``."""
+        self.id = uuid.uuid4().hex
+        self.room = str(self.params["room"])
+        asked = parse_qs((self.environ or {}).get("QUERY_STRING", "")).get("name", [""])[0]
+        with changing:
+            self.name = self.free_name(tidy(asked)[: LIMITS["name"]] or "Guest")
+            self.join(self.room)
+            people = [member.public() for member in self.members()]
+            self.tell("welcome", you=self.public(), people=people, history=list(history.get(self.room, ())))
+            self.tell_others("joined", person=self.public())
+
+    def received_message(self, message: Message) -> None:
+        """Do what the browser asks for, or say why not."""
+        try:
+            try:
+                request = json.loads(message.data)
+            except (ValueError, RecursionError):
+                raise Refused("That was not JSON.") from None
+            match request:
+                case {"type": "say", "text": str(text)}:
+                    self.say(text)
+                case {"type": "typing", "on": bool(on)}:
+                    self.tell_others("typing", id=self.id, on=on)
+                case {"type": "name", "name": str(name)}:
+                    self.rename(name)
+                case _:
+                    raise Refused(
+                        'Expected {"type": "say", "text": …}, or "typing" with "on", or "name" with "name".'
+                    )
+        except Refused as reason:
+            self.tell("error", text=str(reason))
+
+    def closed(self, code: int, reason: str | None = None) -> None:
+        """Tell the others who left."""
+        with changing:
+            self.leave(self.room)
+            self.tell_others("left", id=self.id)
+
+    def say(self, text: str) -> None:
+        text = checked(text.strip(), "text", "A message")
+        said = {"id": uuid.uuid4().hex, "from": self.public(), "text": text, "at": time.time()}
+        with changing:
+            if self.room not in history and len(history) >= MAX_ROOMS:
+                del history[next(iter(history))]  # the oldest room is forgotten
+            history.setdefault(self.room, deque(maxlen=MAX_HISTORY)).append(said)
+            self.hub.publish(self.room, encode("said", **said))  # to this browser too: it is the receipt
+
+    def rename(self, name: str) -> None:
+        name = checked(tidy(name), "name", "A name")
+        with changing:
+            self.name = self.free_name(name)
+            self.hub.publish(self.room, encode("renamed", person=self.public()))
+
+    def tell(self, kind: str, **fields: object) -> None:
+        self.send(encode(kind, **fields))
+
+    def tell_others(self, kind: str, **fields: object) -> None:
+        self.hub.publish(self.room, encode(kind, **fields), exclude=self)
+
+    def members(self) -> list[Chat]:
+        return [member for member in self.hub.members(self.room) if isinstance(member, Chat)]
+
+    def public(self) -> dict[str, str]:
+        return {"id": self.id, "name": self.name}
+
+    def free_name(self, wanted: str) -> str:
+        """Return the name, with a number behind it when somebody here has it."""
+        taken = {member.name.casefold() for member in self.members() if member is not self}
+        name, number = wanted, 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{wanted} {number}"
+        return name
+
+
+def encode(kind: str, **fields: object) -> str:
+    return json.dumps({"type": kind, **fields})
+
+
+def tidy(name: str) -> str:
+    """Leave out what cannot be seen: control characters, line breaks, marks that reverse the text."""
+    return " ".join("".join(c if c.isprintable() else " " for c in name).split())
+
+
+def checked(text: str, limit: str, what: str) -> str:
+    if not text:
+        raise Refused(f"{what} cannot be empty.")
+    if len(text) > LIMITS[limit]:
+        raise Refused(f"{what} has at most {LIMITS[limit]} characters; this has {len(text)}.")
+    return text
+
+
+app.wsgi_app = WebSocketMiddleware(app.wsgi_app, {"/chat/<room>": Chat})  # type: ignore[method-assign]
