@@ -57,3 +57,15 @@ def test_relative_links_lead_to_files(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", text):
         assert (document.parent / target).exists(), target
+
+
+def test_conformance_page_has_all_cases_under_both_servers_and_none_that_is_not_fine() -> None:
+    page = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+    ours = page.split("## For comparison", 1)[0]
+    rows = re.findall(r"^\| gunicorn (\w+) \| (\d+) \| (.+) \| (.+) \|$", ours, re.MULTILINE)
+    assert [(server, cases) for server, cases, *_ in rows] == [("gthread", "517"), ("gevent", "517")]
+    for _, _, behavior, closes in rows:
+        assert {verdict.split(" ")[0] for verdict in (behavior + ", " + closes).split(", ")} == {
+            "OK",
+            "INFORMATIONAL",
+        }
