@@ -16,7 +16,7 @@ from tests.servers import KINDS, TLS_KINDS, Server, start, wait_for
 APP = "tests.drivers.handover_app:app"
 EVERYWHERE = [(kind, False) for kind in KINDS] + [(kind, True) for kind in TLS_KINDS]
 # Behind cheroot alone there is no access log.
-LOGGED = re.compile(r'"GET /ws HTTP/1\.1" (b')?101 ')
+LOGGED = re.compile(r""""GET /ws HTTP/1\.1" (b')?101 """)
 COLOURS = re.compile(r"\x1b\[\d+m")
 
 
