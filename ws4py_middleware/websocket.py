@@ -144,9 +144,11 @@ class WebSocket:
         if isinstance(payload, str):
             link.send_message(payload.encode(), not binary)
         elif isinstance(payload, bytes | bytearray | memoryview):
+            # A view may have items of several bytes, and what it views may change while it waits.
+            data = bytes(payload)
             if not binary:
-                _check_text(payload)
-            link.send_message(payload, not binary)
+                _check_text(data)
+            link.send_message(data, not binary)
         elif isinstance(payload, Message):
             self._send_message(link, payload)
         elif hasattr(payload, "__iter__") and not isinstance(payload, Mapping):
@@ -527,9 +529,9 @@ class Heartbeat(threading.Thread):
                 return
 
 
-def _check_text(payload: Buffer) -> None:
+def _check_text(payload: bytes) -> None:
     try:
-        check_utf8(bytes(payload))
+        check_utf8(payload)
     except TextFrameEncodingException as error:
         raise ValueError(f"{error}; send(data, binary=True) sends bytes that are not text") from None
 
