@@ -64,7 +64,8 @@ ensure_installed() {
     done
     "$directory/bin/python" -c 'import pip' 2>/dev/null || make_venv "$directory" "$python"
     say "installing ws4py_middleware[$extras] in $directory ($("$directory/bin/python" -V))"
-    "$directory/bin/python" -m pip install --quiet --editable "${ROOT}[$extras]"
+    "$directory/bin/python" -m pip install --quiet --editable "${ROOT}[$extras]" >"$directory/install.log" 2>&1 \
+        || { cat "$directory/install.log" >&2; die "the packages could not be installed"; }
     echo "$wanted" >"$directory/.installed-$extras"
 }
 
