@@ -43,7 +43,7 @@ class Incomplete(Exception):
 
 def read_stream(wire: bytes, *, masked: bool, deflate: bool, limits: Limits) -> Outcome:
     """Read a whole stream."""
-    reader = _Reader(wire, masked, deflate, limits)
+    reader = Reader(wire, masked, deflate, limits)
     try:
         while reader.read_frame():
             pass
@@ -54,7 +54,9 @@ def read_stream(wire: bytes, *, masked: bool, deflate: bool, limits: Limits) -> 
     return Outcome(reader.events, None)
 
 
-class _Reader:
+class Reader:
+    """Reads frames up to the first fault, to a Close frame, or to where the bytes end."""
+
     def __init__(self, wire: bytes, masked: bool, deflate: bool, limits: Limits) -> None:
         self.wire = wire
         self.position = 0
