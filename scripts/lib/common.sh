@@ -80,3 +80,17 @@ ensure_venv() {
     [ -n "$python" ] || die "no Python of ${PYTHON_VERSIONS[*]} found; set PYTHON to one"
     ensure_installed "$VENV" "$python" "$1"
 }
+
+# ensure_chromium -- a chromium on PATH: Debian's; elsewhere (Ubuntu's package is a snap, which cannot
+# see the profiles that tests make) the one that Playwright fetches, linked into .venv/bin.
+ensure_chromium() {
+    export PATH=$VENV/bin:$PATH
+    case $(readlink -f "$(command -v chromium || true)") in '' | */snap* | */snap) ;; *) return 0;; esac
+    if grep -qx 'ID=debian' /etc/os-release; then apt_install chromium; return; fi
+    say "fetching Chromium with Playwright"
+    as_root "$VENV/bin/playwright" install-deps chromium >/dev/null \
+        || die "Chromium's libraries are missing; please run: sudo $VENV/bin/playwright install-deps chromium"
+    "$VENV/bin/playwright" install chromium >/dev/null
+    ln -sf "$("$VENV/bin/python" -c 'from playwright.sync_api import sync_playwright as start
+with start() as playwright: print(playwright.chromium.executable_path)')" "$VENV/bin/chromium"
+}
