@@ -88,13 +88,15 @@ $("me").onclick = () => {
   $("name").select();
 };
 $("rename-cancel").onclick = () => $("rename").close();
-$("rename").querySelector("form").onsubmit = () => {
+$("rename").querySelector("form").onsubmit = (event) => {
+  event.preventDefault();
+  $("rename").close();
+  $("text").focus();
   wantedName = $("name").value.trim();
   localStorage.setItem("name", wantedName);
   sessionStorage.setItem("name", wantedName);
   connection.send({ type: "name", name: wantedName }); // offline: the next connection brings it along
 };
-$("rename").onclose = () => $("text").focus();
 
 function showMe(person) {
   me = person;
