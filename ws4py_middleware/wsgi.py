@@ -323,8 +323,8 @@ def upgrade(handler: Handler | Route, /, **params: Any) -> Any:
     """
     current = _current.get()
     base = current.middleware.policy if isinstance(current, _Call) else Policy()
-    check_takes(handler, set(params))
     route = handler if isinstance(handler, Route) else Route(handler)
+    check_takes(route, set(params))
     cls, own = _adapt(route.handler)
     match = Match(cls, (own or base).replace(**route.options), params, route.authorize)
     if isinstance(current, _Call):

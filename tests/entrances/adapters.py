@@ -35,18 +35,28 @@ class _Pipes(Adapter):
                 environ[_KEY] = server
                 return app(environ, start_response)
 
-            yield Plugged(outermost, client)
+            yield Plugged(outermost, server, client)
 
 
 class Plugged:
-    """An application, and the client's end of its connection."""
+    """An application, and both ends of its connection."""
 
-    def __init__(self, app: Callable[[Any, Any], Any], client: socket.socket) -> None:
+    def __init__(self, app: Callable[[Any, Any], Any], server: socket.socket, client: socket.socket) -> None:
         self.app = app
+        self.server = server
         self.client = client
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         return self.app(environ, start_response)
+
+    def read_head(self) -> bytes:
+        """Read, at the client's end, as far as the empty line."""
+        data = b""
+        while not data.endswith(b"\r\n\r\n"):
+            piece = self.client.recv(1)
+            assert piece, f"the connection ended after {data!r}"
+            data += piece
+        return data
 
 
 PIPES = _Pipes()

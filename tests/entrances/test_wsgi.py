@@ -6,18 +6,21 @@ What goes over the wire is in test_wsgi_wire.py, views that return the upgrade i
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from werkzeug.exceptions import abort
 from werkzeug.wrappers import Response
 
+from tests.entrances.adapters import PIPES
 from tests.entrances.wire import KEY
-from ws4py_middleware import EchoWebSocket, Policy, Route, WebSocketMiddleware
+from ws4py_middleware import EchoWebSocket, Policy, Route, WebSocket, WebSocketMiddleware, upgrade
 from ws4py_middleware.exc import HandshakeError
 from ws4py_middleware.manager import WebSocketManager
 from ws4py_middleware.wsgi import _hide_upgrade
@@ -96,7 +99,7 @@ def call(app: Any, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]],
     ],
 )
 def test_bad_handshake_gets_its_status_and_one_line(
-    changes: dict[str, str | None], status: int, text: str, headers: dict[str, str]
+    changes: dict[str, Any], status: int, text: str, headers: dict[str, str]
 ) -> None:
     response = ask(WebSocketMiddleware(site, {"/ws": EchoWebSocket}), **changes)
     assert response.status_int == status
@@ -138,7 +141,8 @@ def test_server_that_hides_its_socket_is_501_and_says_what_to_do() -> None:
 def test_plain_request_on_a_route_is_426_where_the_application_has_nothing(
     name: str, value: str | None
 ) -> None:
-    response = ask(WebSocketMiddleware(site, {"/ws": EchoWebSocket}), **{name: value})
+    changes: dict[str, Any] = {name: value}
+    response = ask(WebSocketMiddleware(site, {"/ws": EchoWebSocket}), **changes)
     assert response.status_int == 426
     assert response.headers["Upgrade"] == "websocket"
     assert response.headers["Sec-WebSocket-Version"] == "13"
@@ -267,11 +271,10 @@ def deny_all(environ: Any, **params: Any) -> Any:
 
 
 def django_forbidden(environ: Any) -> Any:
-    from django.conf import settings
     from django.http import HttpResponse
 
-    if not settings.configured:
-        settings.configure(SECRET_KEY="-", USE_TZ=True)
+    import tests.entrances.django_app  # noqa: F401 - it sets Django up
+
     response = HttpResponse("no entry", status=403, headers={"X-Why": "rules"})
     response.set_cookie("seen", "1")
     return response
@@ -337,6 +340,9 @@ def test_authorize_is_asked_with_environ_and_params_once_the_handshake_is_right(
     assert asked == [("/lobby/3", {"room": "lobby", "n": 3})]
 
 
+make_any: Any = WebSocketMiddleware  # for arguments that no type checker lets through
+
+
 # --- settings --------------------------------------------------------------------------------------
 
 
@@ -363,27 +369,27 @@ def test_options_are_those_of_the_policy_of_class_and_route() -> None:
     ("make", "error", "message"),
     [
         (
-            lambda: WebSocketMiddleware({"/": EchoWebSocket}),
+            lambda: make_any({"/": EchoWebSocket}),
             TypeError,
             "app is {.*}; it is a WSGI application",
-        ),  # type: ignore[arg-type]
-        (lambda: WebSocketMiddleware(site, max_mesage_size=1), TypeError, "did you mean 'max_message_size'"),
-        (lambda: WebSocketMiddleware(site, authorise=1), TypeError, "did you mean 'authorize'"),
-        (lambda: WebSocketMiddleware(site, {}, route={}), TypeError, "did you mean 'routes'"),
-        (lambda: WebSocketMiddleware(site, authorize=1), TypeError, "authorize is 1; it is a function"),  # type: ignore[arg-type]
-        (lambda: WebSocketMiddleware(site, manager=1), TypeError, "manager is 1"),  # type: ignore[arg-type]
-        (lambda: WebSocketMiddleware(site, ping_interval=-1), ValueError, "ping_interval is -1"),
+        ),
+        (lambda: make_any(site, max_mesage_size=1), TypeError, "did you mean 'max_message_size'"),
+        (lambda: make_any(site, authorise=1), TypeError, "did you mean 'authorize'"),
+        (lambda: make_any(site, {}, route={}), TypeError, "did you mean 'routes'"),
+        (lambda: make_any(site, authorize=1), TypeError, "authorize is 1; it is a function"),
+        (lambda: make_any(site, manager=1), TypeError, "manager is 1"),
+        (lambda: make_any(site, ping_interval=-1), ValueError, "ping_interval is -1"),
         (
-            lambda: WebSocketMiddleware(site, {"/x": dict}),
+            lambda: make_any(site, {"/x": dict}),
             TypeError,
             r"routes\['/x'\]: a handler is a subclass",
         ),
         (
-            lambda: WebSocketMiddleware(site, {"/x": "Chat"}),
+            lambda: make_any(site, {"/x": "Chat"}),
             TypeError,
             r"routes\['/x'\]: .*the string 'Chat'",
-        ),  # type: ignore[dict-item]
-        (lambda: WebSocketMiddleware(site, [EchoWebSocket]), TypeError, "routes is .*; it is a dict"),  # type: ignore[arg-type]
+        ),
+        (lambda: make_any(site, [EchoWebSocket]), TypeError, "routes is .*; it is a dict"),
     ],
 )
 def test_mistake_is_told_when_the_middleware_is_made(
@@ -394,8 +400,6 @@ def test_mistake_is_told_when_the_middleware_is_made(
 
 
 def test_manager_that_is_about_to_end_is_503_and_says_when_to_come_back() -> None:
-    from tests.entrances.adapters import PIPES
-
     manager = WebSocketManager()
     manager.closing = True
     app = WebSocketMiddleware(site, {"/ws": EchoWebSocket}, manager=manager)
@@ -407,14 +411,114 @@ def test_manager_that_is_about_to_end_is_503_and_says_when_to_come_back() -> Non
 
 
 def test_manager_that_is_full_is_503() -> None:
-    from tests.entrances.adapters import PIPES
-
     manager = WebSocketManager()
     manager.max_connections = 0
     app = WebSocketMiddleware(site, {"/ws": EchoWebSocket}, manager=manager)
     with PIPES.plugged(app) as plugged:
         response = ask(plugged)
     assert (response.status_int, response.headers["Connection"]) == (503, "close")
+
+
+# --- the hand-over --------------------------------------------------------------------------------
+
+
+class Parrot(WebSocket):
+    """Knows what it was made with."""
+
+    made: ClassVar[list[Parrot]] = []
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.made.append(self)
+
+    def received_message(self, message: Any) -> None:
+        self.send(f"{message} {dict(self.params)}")
+
+
+def exchange(client: socket.socket, text: bytes) -> bytes:
+    """Send a masked text frame (the mask is zero), and read the text frame that comes back."""
+    client.sendall(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)
+    head = client.recv(2, socket.MSG_WAITALL)
+    return client.recv(head[1], socket.MSG_WAITALL)
+
+
+def test_handler_is_made_with_what_was_agreed_and_runs() -> None:
+    manager = WebSocketManager()
+    manager.start()
+    try:
+        app = WebSocketMiddleware(site, {"/<room>": Parrot}, manager=manager, subprotocols=["chat"])
+        with PIPES.plugged(app) as plugged:
+            response = ask(plugged, "/hall", HTTP_SEC_WEBSOCKET_PROTOCOL="x, chat", HTTP_X_A="1")
+            assert response.status_int == 101
+            head = plugged.read_head()
+            assert head.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+            assert b"\r\nSec-WebSocket-Protocol: chat\r\n" in head
+            assert exchange(plugged.client, b"hello") == b"hello {'room': 'hall'}"
+            parrot = Parrot.made.pop()
+            assert parrot in manager
+            assert (parrot.protocols, parrot.subprotocol, parrot.extensions) == (["chat"], "chat", [])
+            environ = parrot.environ or {}
+            assert environ["HTTP_X_A"] == "1"
+            assert environ["wsgi.input"].read() == b"", "the server's own is not kept alive"
+    finally:
+        manager.stop()
+
+
+def test_constructor_that_raises_is_heard_before_anything_is_taken() -> None:
+    class Broken(WebSocket):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            raise ZeroDivisionError
+
+    with PIPES.plugged(WebSocketMiddleware(site, {"/ws": Broken})) as plugged:
+        with pytest.raises(ZeroDivisionError):
+            ask(plugged)
+        plugged.server.sendall(b"still the server's own")
+
+
+def test_constructor_may_refuse() -> None:
+    class Picky(WebSocket):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            raise HandshakeError("not today", 403)
+
+    with PIPES.plugged(WebSocketMiddleware(site, {"/ws": Picky})) as plugged:
+        response = ask(plugged)
+    assert (response.status_int, response.text) == (403, "not today\n")
+
+
+def test_client_that_left_in_between_harms_nobody() -> None:
+    manager = WebSocketManager()
+    app = WebSocketMiddleware(site, {"/ws": EchoWebSocket}, manager=manager)
+    with PIPES.plugged(app) as plugged:
+        plugged.client.close()
+        assert ask(plugged).status_int == 101, "for the access log"
+        assert plugged.server.recv(1) == b"", "the dummy has ended, too"
+    assert len(manager) == 0
+
+
+def test_manager_that_fails_leaves_no_half_open_connection() -> None:
+    class Failing(WebSocketManager):
+        def attach(self, *args: Any, **options: Any) -> None:
+            raise ZeroDivisionError
+
+    app = WebSocketMiddleware(site, {"/ws": EchoWebSocket}, manager=Failing())
+    with PIPES.plugged(app) as plugged:
+        with pytest.raises(ZeroDivisionError):
+            ask(plugged)
+        with contextlib.suppress(ConnectionResetError):
+            plugged.read_head()
+            assert plugged.client.recv(1) == b""
+
+
+def test_header_of_a_view_that_may_not_be_sent_is_its_own_500() -> None:
+    def app(environ: Any, start_response: Any) -> Iterable[bytes]:
+        upgrade(EchoWebSocket)
+        start_response("101 Switching Protocols", [("X-A", "1\r\nX-B: 2")])
+        return []
+
+    with PIPES.plugged(WebSocketMiddleware(app)) as plugged:
+        with pytest.raises(ValueError, match="has a CR, LF or NUL"):
+            call(plugged, {"PATH_INFO": "/", "REQUEST_METHOD": "GET", **HANDSHAKE})
+        plugged.server.sendall(b"still the server's own")
 
 
 # --- views ------------------------------------------------------------------------------------------
@@ -489,11 +593,7 @@ def test_application_that_fails_half_way_says_so_to_the_server() -> None:
 def test_application_that_raises_is_closed_and_heard() -> None:
     body = Recorded([])
 
-    def fail() -> Iterator[bytes]:
-        raise ZeroDivisionError
-        yield b""
-
-    body.pieces = fail()
+    body.pieces = (bytes(1 // zero) for zero in [0])
     with pytest.raises(ZeroDivisionError):
         call(WebSocketMiddleware(lambda environ, start_response: body), {"PATH_INFO": "/", **HANDSHAKE})
     assert body.closed == 1

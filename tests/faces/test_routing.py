@@ -96,6 +96,12 @@ def test_trailing_slash_is_part_of_the_path() -> None:
     assert [match and match.handler for match in matches] == [Chat, None, Other, None]
 
 
+def test_slashes_at_the_beginning_are_not_merged() -> None:
+    router = Router({"/<path:name>": Chat, "/chat": Chat}, Policy())
+    assert router.match("//chat") is None
+    assert router.match("/chat") is not None
+
+
 def test_path_beyond_ascii_is_decoded_as_wsgi_says() -> None:
     routes = {"/größe/<wert>": Chat}
     path = "/größe/süß".encode().decode("latin-1")
@@ -221,6 +227,7 @@ def test_option_with_a_wrong_value_is_an_error() -> None:
 
 
 def test_route_shows_what_it_is() -> None:
+    assert repr(Route(echo)) == "Route(echo)"
     assert repr(Route(Chat, authorize=may, max_fragments=2)) == "Route(Chat, authorize=may, max_fragments=2)"
 
 
