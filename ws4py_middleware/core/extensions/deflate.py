@@ -26,6 +26,9 @@ _TAIL = b"\x00\x00\xff\xff"
 #: Most deflate streams within one frame. One is usual; each new one costs about as much as a frame.
 _MAX_STREAMS = 64
 
+#: Bytes that zlib is given, and asked for, at once.
+_STEP = 64 * 1024
+
 #: zlib's smallest window is of 9 bits.
 _ZLIB_MIN_BITS = 9
 
@@ -254,38 +257,46 @@ class Deflate(Extension):
         a new one, :rfc:`7692#section-7.2.3.4`. A message without any bytes, and one that ends with
         such a block and nothing behind it, are taken for what they are meant to be.
         """
-        data: Buffer = payload
+        # In steps, because zlib copies all that it puts out, and all that it did not take.
+        view = memoryview(payload)
+        steps: list[Buffer] = [view[start : start + _STEP] for start in range(0, len(view), _STEP)]
+        last: Buffer | None = None
         if fin and (payload or self._in_stream):
-            data = b"".join((payload, _TAIL))
+            last = b"".join((steps.pop() if steps else b"", _TAIL))
+            steps.append(last)
         pieces: list[bytes] = []
         size = 0
         streams = 0
-        while data:
-            if self._decompressor is None:
-                self._decompressor = zlib.decompressobj(-self._decoder_bits)
-            decompressor = self._decompressor
-            try:
-                # zlib's own 0 is "no limit"; ours is a limit.
-                piece = decompressor.decompress(data, 0 if max_size is None else max_size + 1 - size)
-            except zlib.error as error:
+        for step in steps:
+            data = step
+            while data:
+                if self._decompressor is None:
+                    self._decompressor = zlib.decompressobj(-self._decoder_bits)
+                decompressor = self._decompressor
+                try:
+                    # Never 0, which is zlib's "no limit".
+                    room = _STEP if max_size is None else min(max_size + 1 - size, _STEP)
+                    piece = decompressor.decompress(data, room)
+                except zlib.error as error:
+                    self._decompressor = None
+                    raise InvalidBytesError(f"a compressed payload does not inflate: {error}") from None
+                size += len(piece)
+                if max_size is not None and size > max_size:
+                    self._decompressor = None
+                    raise FrameTooLargeException("a compressed message inflates to more than the limit")
+                pieces.append(piece)
+                self._in_stream = True
+                if not decompressor.eof:
+                    data = decompressor.unconsumed_tail
+                    continue
                 self._decompressor = None
-                raise InvalidBytesError(f"a compressed payload does not inflate: {error}") from None
-            size += len(piece)
-            if max_size is not None and size > max_size:
-                self._decompressor = None
-                raise FrameTooLargeException("a compressed message inflates to more than the limit")
-            pieces.append(piece)
-            self._in_stream = True
-            if not decompressor.eof:
-                break
-            self._decompressor = None
-            self._in_stream = False
-            data = decompressor.unused_data
-            streams += 1
-            if streams > _MAX_STREAMS:
-                raise InvalidBytesError(f"a compressed frame of more than {_MAX_STREAMS} streams")
-            if fin and len(data) == len(_TAIL):
-                break  # the stream ended with the payload; there is nothing that needs the tail
+                self._in_stream = False
+                data = decompressor.unused_data
+                streams += 1
+                if streams > _MAX_STREAMS:
+                    raise InvalidBytesError(f"a compressed frame of more than {_MAX_STREAMS} streams")
+                if step is last and len(data) == len(_TAIL):
+                    break  # the stream ended with the payload; there is nothing that needs the tail
         if fin:
             self._in_stream = False
             if not self._keep_decoder:
