@@ -100,6 +100,10 @@ logger = logging.getLogger("ws4py_middleware")
 _NOT_FOUND = (400, 404, 426)
 
 
+#: What the operator has been told of this server.
+_told: set[str] = set()
+
+
 class _Call:
     """An upgrade that the application is asked about."""
 
@@ -242,9 +246,11 @@ def _open(
         )
         return opening.complete()
     except HandshakeError as error:
-        # It is the server that was chosen wrongly, not the request: the operator has to know.
-        level = logging.WARNING if isinstance(error, HandoverError) else logging.INFO
-        logger.log(level, "refused the upgrade of %r: %s", request.target, error)
+        if isinstance(error, HandoverError) and error.msg not in _told:
+            # It is the server that was chosen wrongly, not the request: the operator has to know, once.
+            _told.add(error.msg)
+            logger.warning("no WebSockets here: %s", error)
+        logger.info("refused the upgrade of %r: %s", request.target, error)
         return answer_error(environ, start_response, error)
 
 

@@ -131,9 +131,11 @@ def test_same_origin_is_that_of_the_request() -> None:
     assert ask(app, HTTP_ORIGIN="http://localhost", **secure).status_int == 403
 
 
-def test_server_that_hides_its_socket_is_501_and_says_what_to_do() -> None:
-    response = ask(WebSocketMiddleware(site, {"/ws": EchoWebSocket}), SERVER_SOFTWARE="hermit/1.0")
-    assert response.status_int == 501
+def test_server_that_hides_its_socket_is_501_and_says_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        response = ask(WebSocketMiddleware(site, {"/ws": EchoWebSocket}), SERVER_SOFTWARE="hermit/1.0")
+        assert response.status_int == 501
+    assert [record.levelname for record in caplog.records] == ["WARNING"], "the operator is told once"
     assert "hermit/1.0 does not give up its connection; run it under gunicorn" in response.text
 
 
