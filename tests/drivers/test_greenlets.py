@@ -1,0 +1,49 @@
+"""The manager of greenlets: the same contract, with and without monkey-patching."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import gevent.socket
+import pytest
+
+from tests.drivers.contract import Contract, Host
+from ws4py_middleware.greenlets import GreenletManager
+
+
+class GreenletHost(Host):
+    def __init__(self) -> None:
+        super().__init__()
+        self.manager: GreenletManager = GreenletManager()
+
+    def sleep(self, seconds: float) -> None:
+        gevent.sleep(seconds)
+
+    def tcp_pair(self) -> tuple[Any, Any]:
+        listener = gevent.socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        client = gevent.socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+        listener.close()
+        return client, server
+
+    def socketpair(self) -> tuple[Any, Any]:
+        return gevent.socket.socketpair()  # type: ignore[no-any-return]
+
+    def spawn(self, function: Callable[[], object]) -> Callable[[], None]:
+        greenlet = gevent.spawn(function)
+        return lambda: greenlet.get(timeout=10)
+
+
+@pytest.fixture
+def host() -> Iterator[GreenletHost]:
+    host = GreenletHost()
+    yield host
+    host.close()
+
+
+class TestContract(Contract):
+    pass

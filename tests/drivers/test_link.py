@@ -1,0 +1,545 @@
+"""The link: one connection between core, transport, handler and loop."""
+
+from __future__ import annotations
+
+import gc
+import socket
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.core.wire import BINARY, CLOSE, CONT, PING, TEXT
+from tests.drivers.peer import EchoRecorder, Peer, Recorder, build, small_pair, tcp_pair, wait_until
+from tests.drivers.threads import ThreadHost, threads
+from ws4py_middleware.exc import ConnectionClosed
+from ws4py_middleware.link import Link
+from ws4py_middleware.messaging import Message
+from ws4py_middleware.websocket import WebSocket, handler_class
+
+__all__ = ["threads"]
+
+
+def link_of(websocket: WebSocket) -> Link:
+    link = websocket._link
+    assert link is not None
+    return link
+
+
+# --- many senders ---------------------------------------------------------------------------------
+
+
+def test_four_threads_and_a_broadcaster_never_interleave(threads: ThreadHost) -> None:
+    recorder = Recorder()
+    peer = threads.connect(recorder)
+    until = time.monotonic() + 2
+    counts: dict[str, int] = {}
+
+    def send(name: str, fragments: int) -> None:
+        number = 0
+        while time.monotonic() < until:
+            text = f"{name} {number} " + name * (number * 7 % 300)
+            if fragments:
+                size = len(text) // fragments + 1
+                recorder.send(text[i : i + size] for i in range(0, len(text), size))
+            else:
+                recorder.send(text)
+            number += 1
+        counts[name] = number
+
+    def broadcast() -> None:
+        number = 0
+        while time.monotonic() < until:
+            # It never waits, and the connection is closed with 1013 when it is too fast.
+            wait_until(lambda: link_of(recorder).conn.backlog < 2**19)
+            assert threads.manager.broadcast(f"E {number} ") == 1
+            number += 1
+        counts["E"] = number
+
+    joins = [threads.spawn(lambda name=name, f=f: send(name, f)) for name, f in zip("ABCD", (0, 0, 3, 5))]
+    joins.append(threads.spawn(broadcast))
+    received: dict[str, int] = dict.fromkeys("ABCDE", 0)
+
+    def read() -> None:
+        while (text := peer.read()) != "end":
+            assert isinstance(text, str)
+            name, number, rest = text.split(" ")
+            assert int(number) == received[name]
+            received[name] += 1
+            if name != "E":
+                assert rest == name * (int(number) * 7 % 300)
+
+    reader = threads.spawn(read)
+    for join in joins:
+        join()
+    recorder.send("end")
+    reader()
+    assert received == counts
+    assert all(count > 100 for count in counts.values())
+    peer.finish()
+    threads.wait_closed(recorder)
+
+
+def test_messages_that_wait_for_a_generator_do_not_stop_it(threads: ThreadHost) -> None:
+    """What is held until its end counts as backlog; the generator must not wait for that."""
+    recorder = Recorder()
+    peer = threads.connect(recorder, write_high_water=1000)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def parts() -> Iterator[str]:
+        yield "one"
+        yield "two"
+        begun.set()
+        assert go_on.wait(10)
+        yield "three"
+        yield "four"
+
+    join = threads.spawn(lambda: recorder.send(parts()))
+    assert begun.wait(10)
+    waiting = threads.spawn(lambda: [recorder.send("x" * 600) for _ in range(4)])
+    wait_until(lambda: link_of(recorder)._waiters)
+    go_on.set()
+    assert peer.read() == "onetwothreefour"
+    for _ in range(4):
+        assert peer.read() == "x" * 600
+    join()
+    waiting()
+    peer.finish()
+    threads.wait_closed(recorder)
+
+
+def test_generator_that_sends_messages_itself_is_not_stopped_by_them(threads: ThreadHost) -> None:
+    recorder = Recorder()
+    peer = threads.connect(recorder, write_high_water=1000)
+
+    def parts() -> Iterator[str]:
+        yield "one"
+        yield "two"
+        for _ in range(4):
+            recorder.send("x" * 600)
+        recorder.send(part for part in ("inner ", "generator"))
+        yield "three"
+
+    join = threads.spawn(lambda: recorder.send(parts()))
+    assert peer.read() == "onetwothree"
+    for _ in range(4):
+        assert peer.read() == "x" * 600
+    assert peer.read() == "inner generator"
+    join()
+    peer.finish()
+    threads.wait_closed(recorder)
+
+
+def test_hook_that_sends_a_generator_does_not_wait_for_that_of_a_thread(threads: ThreadHost) -> None:
+    class Handler(Recorder):
+        def on_message(self, message: Message) -> None:
+            self.send(part for part in ("from ", "the ", "hook"))
+
+    recorder = Handler()
+    peer = threads.connect(recorder)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def parts() -> Iterator[str]:
+        yield "one"
+        yield "two"
+        begun.set()
+        assert go_on.wait(10)
+        yield "three"
+
+    join = threads.spawn(lambda: recorder.send(parts()))
+    assert begun.wait(10)
+    peer.send("x")
+    # The manager has to be free for the others meanwhile.
+    other = EchoRecorder()
+    with threads.connect(other) as second:
+        second.send("y")
+        assert second.read() == "y"
+    go_on.set()
+    join()
+    assert peer.read() == "onetwothree"
+    assert peer.read() == "from the hook"
+    peer.finish()
+    threads.wait_closed(recorder)
+
+
+def test_reading_goes_on_when_a_generator_has_ended(threads: ThreadHost) -> None:
+    """The echoes were held back, and reading paused for them; nothing but the generator's end tells."""
+    recorder = EchoRecorder()
+    peer = threads.connect(recorder, write_high_water=1000)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def parts() -> Iterator[str]:
+        yield "one"
+        yield "two"
+        begun.set()
+        assert go_on.wait(10)
+        yield "three"
+
+    join = threads.spawn(lambda: recorder.send(parts()))
+    assert begun.wait(10)
+    peer.send_bytes(build(TEXT, b"x" * 600) * 10)
+    wait_until(lambda: link_of(recorder).paused)
+    go_on.set()
+    join()
+    assert peer.read() == "onetwothree"
+    for _ in range(10):
+        assert peer.read() == "x" * 600
+    peer.finish()
+    threads.wait_closed(recorder)
+
+
+def test_generator_that_raises_half_way_closes_with_1011(threads: ThreadHost) -> None:
+    recorder = Recorder()
+    peer = threads.connect(recorder)
+
+    def parts() -> Iterator[str]:
+        yield "one"
+        yield "two"
+        raise KeyError("three")
+
+    with pytest.raises(KeyError):
+        recorder.send(parts())
+    assert peer.read_frame() == (TEXT, b"one", False)
+    assert peer.read_close() == (1011, "a message could not be completed")
+    peer.close(1011)
+    assert threads.wait_closed(recorder)[0] == 1011
+
+
+def test_generator_that_raises_at_once_harms_nothing(threads: ThreadHost) -> None:
+    recorder = Recorder()
+    peer = threads.connect(recorder)
+
+    def parts() -> Iterator[str]:
+        yield "never sent"
+        raise KeyError("one")
+
+    with pytest.raises(KeyError):
+        recorder.send(parts())
+    recorder.send("fine")
+    assert peer.read() == "fine"
+    peer.finish()
+    threads.wait_closed(recorder)
+
+
+def test_close_during_a_generator_leaves_the_code_to_the_peer(threads: ThreadHost) -> None:
+    recorder = Recorder()
+    peer = threads.connect(recorder)
+
+    def parts() -> Iterator[str]:
+        yield "one"
+        yield "two"
+        recorder.close(4000)
+        yield "three"
+
+    with pytest.raises(ConnectionClosed):
+        recorder.send(parts())
+    assert peer.read_frame() == (TEXT, b"one", False)
+    assert peer.read_close() == (4000, "")
+    peer.close(4001)
+    assert threads.wait_closed(recorder) == (4001, "")
+
+
+# --- backpressure ---------------------------------------------------------------------------------
+
+
+def fill(recorder: Recorder, size: int = 1000) -> None:
+    """Send what the network takes, and a little more than the high-water mark."""
+    link = link_of(recorder)
+    number = 0
+    while link.conn.queued <= link.policy.write_high_water:
+        recorder.send(number.to_bytes(4, "big") + bytes(size - 4), binary=True)
+        number += 1
+
+
+@pytest.mark.parametrize("policy", ["drop-oldest", "drop-newest"])
+def test_message_is_dropped_at_the_limit(threads: ThreadHost, policy: str) -> None:
+    recorder = Recorder()
+    peer = threads.connect(
+        recorder, small_pair, queue_policy=policy, write_high_water=4000, write_limit=20_000
+    )
+    wait_until(lambda: recorder.seen)
+    count = 200
+    for number in range(count):
+        recorder.send(number.to_bytes(4, "big") + bytes(996), binary=True)
+        assert link_of(recorder).conn.queued <= 21_000
+    recorder.send(part for part in (b"never", b" dropped")) if policy == "never" else None
+    received = []
+    peer.sock.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        while True:
+            message = peer.read()
+            assert isinstance(message, bytes)
+            received.append(int.from_bytes(message[:4], "big"))
+    peer.sock.settimeout(10)
+    assert received == sorted(set(received))
+    assert 20 < len(received) < count
+    if policy == "drop-oldest":
+        assert received[-15:] == list(range(count - 15, count))
+    else:
+        assert received == list(range(len(received)))
+    recorder.send("still there")
+    assert peer.read() == "still there"
+    peer.finish()
+    threads.wait_closed(recorder)
+
+
+def test_disconnect_at_the_limit_is_told_to_the_sender(threads: ThreadHost) -> None:
+    recorder = Recorder()
+    peer = threads.connect(
+        recorder, small_pair, queue_policy="disconnect", write_high_water=4000, write_limit=20_000
+    )
+    with pytest.raises(ConnectionClosed) as caught:
+        for _ in range(100):
+            recorder.send(bytes(1000), binary=True)
+    assert caught.value.code == 1013
+    *_, last = peer.frames()
+    assert (last.opcode, last.payload[:2]) == (CLOSE, b"\x03\xf5")
+    peer.sock.close()
+    assert threads.wait_closed(recorder)[0] == 1013
+
+
+@pytest.mark.parametrize("kind", ["messages", "generator"])
+def test_hook_that_floods_is_stopped_at_the_limit(threads: ThreadHost, kind: str) -> None:
+    errors: list[ConnectionClosed] = []
+
+    class Handler(Recorder):
+        def on_message(self, message: Message) -> None:
+            try:
+                if kind == "generator":
+                    self.send((bytes(1000) for _ in range(10_000)), binary=True)
+                for _ in range(10_000):
+                    self.send(bytes(1000), binary=True)
+            except ConnectionClosed as error:
+                errors.append(error)
+
+    recorder = Handler()
+    peer = threads.connect(recorder, small_pair)
+    peer.send("go")
+    wait_until(lambda: errors)
+    assert errors[0].code == 1013
+    peer.sock.close()
+    assert threads.wait_closed(recorder)[0] == 1013
+
+
+def test_hook_may_send_up_to_the_limit(threads: ThreadHost) -> None:
+    class Handler(Recorder):
+        def on_message(self, message: Message) -> None:
+            for _ in range(900):
+                self.send(bytes(1000), binary=True)
+
+    recorder = Handler()
+    peer = threads.connect(recorder, small_pair)
+    peer.send("go")
+    for _ in range(900):
+        assert peer.read() == bytes(1000)
+    peer.finish()
+    threads.wait_closed(recorder)
+
+
+def test_what_a_hook_sends_leaves_in_one_piece(threads: ThreadHost) -> None:
+    sizes: list[int] = []
+
+    class Handler(Recorder):
+        def on_message(self, message: Message) -> None:
+            for _ in range(20):
+                self.send("x")
+                sizes.append(link_of(self).conn.queued)
+
+    recorder = Handler()
+    peer = threads.connect(recorder)
+    peer.send("go")
+    for _ in range(20):
+        assert peer.read() == "x"
+    assert sizes == [3 * n for n in range(1, 21)]
+    peer.finish()
+    threads.wait_closed(recorder)
+
+
+# --- pausing --------------------------------------------------------------------------------------
+
+
+def test_pause_does_not_kill_by_ping_timeout(threads: ThreadHost) -> None:
+    websocket = WebSocket()
+    peer = threads.connect(websocket, receive_queue_messages=2, ping_interval=0.02, ping_timeout=0.1)
+    with pytest.raises(TimeoutError):
+        websocket.receive(0)
+    peer.send_bytes(build(TEXT, b"x") * 10)
+    wait_until(lambda: link_of(websocket).paused)
+    began = time.monotonic()
+    while time.monotonic() - began < 0.3:
+        frame = peer.read_frame()
+        assert frame.opcode == PING
+        peer.pong(frame.payload)
+        if frame.payload[-1] == 1:
+            break
+    assert not threads.manager._timers.next() is None
+    assert link_of(websocket).paused
+    wait_until(lambda: time.monotonic() - began > 0.3)
+    assert websocket.is_open
+    for _ in range(10):
+        assert str(websocket.receive(5)) == "x"
+    assert websocket.is_open
+    peer.sock.close()
+    assert websocket.receive(5) is None
+
+
+def test_timers_run_on_after_a_pause(threads: ThreadHost) -> None:
+    websocket = WebSocket()
+    peer = threads.connect(websocket, receive_queue_messages=2, ping_interval=None, idle_timeout=0.1)
+    with pytest.raises(TimeoutError):
+        websocket.receive(0)
+    peer.send_bytes(build(TEXT, b"x") * 3)
+    wait_until(lambda: link_of(websocket).paused)
+    wait_until(lambda: threads.manager._timers.next() is None)
+    for _ in range(3):
+        websocket.receive(5)
+    assert peer.read_close() == (1000, "no message within 0.1 s")
+    peer.close()
+
+
+def test_peer_that_hangs_up_on_a_full_inbox_is_heard_to_the_end(threads: ThreadHost) -> None:
+    """On a Unix socket the kernel tells of the end before the last bytes are read."""
+    websocket = WebSocket()
+    peer = threads.connect(websocket, socket.socketpair, receive_queue_messages=2)
+    with pytest.raises(TimeoutError):
+        websocket.receive(0)
+    peer.send_bytes(build(TEXT, b"x") * 10)
+    wait_until(lambda: link_of(websocket).paused)
+    peer.send_bytes(build(TEXT, b"y") * 1000)
+    peer.close(4000)
+    peer.sock.close()
+    began = time.process_time()
+    threads.sleep(0.1)
+    assert time.process_time() - began < 0.05
+    assert [str(message) for message in websocket] == ["x"] * 10 + ["y"] * 1000
+    wait_until(lambda: not len(threads.manager))
+
+
+def test_peer_that_resets_while_paused_is_noticed(threads: ThreadHost) -> None:
+    recorder = EchoRecorder()
+    peer = threads.connect(recorder, write_high_water=1000, write_limit=2**30)
+    stop = False
+
+    def flood() -> None:
+        while not stop:
+            peer.sock.send(build(BINARY, bytes(60_000)))
+
+    peer.sock.settimeout(0.2)
+    join = threads.spawn(flood)
+    with pytest.raises(TimeoutError):
+        join()
+    wait_until(lambda: link_of(recorder).paused)
+    peer.reset()
+    assert threads.wait_closed(recorder)[0] == 1006
+
+
+def test_half_closed_peer_that_reads_nothing_costs_no_cpu(threads: ThreadHost) -> None:
+    """The end of its bytes is readable for ever."""
+    recorder = Recorder()
+    peer = threads.connect(recorder, write_limit=2**24)
+    recorder.send(bytes(2**23), binary=True)
+    peer.sock.shutdown(socket.SHUT_WR)
+    recorder.wait_closed()
+    began = time.process_time()
+    threads.sleep(0.3)
+    assert time.process_time() - began < 0.1
+    assert len(peer.read()) == 2**23
+    peer.read_end()
+    wait_until(lambda: not len(threads.manager))
+
+
+# --- the end --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["close", "reset", "eof", "terminate", "error in a hook", "stop"])
+def test_nothing_keeps_a_connection_alive_after_its_end(threads: ThreadHost, end: str) -> None:
+    class Handler(EchoRecorder):
+        def on_message(self, message: Message) -> None:
+            if end == "error in a hook":
+                raise ValueError("boom")
+            super().on_message(message)
+
+    gc.collect()
+    gc.disable()
+    try:
+        websocket = Handler()
+        peer = threads.connect(websocket, ping_interval=0.5)
+        peer.send("x")
+        if end != "error in a hook":
+            peer.read()
+        websocket.join("room")
+        alive = [weakref.ref(websocket), weakref.ref(link_of(websocket)), weakref.ref(link_of(websocket).conn)]
+        if end == "close":
+            peer.finish()
+        elif end == "reset":
+            peer.reset()
+        elif end == "terminate":
+            websocket.terminate()
+        elif end == "stop":
+            threads.manager.stop()
+        else:
+            peer.sock.close()
+        del websocket
+        wait_until(lambda: not len(threads.manager))
+        wait_until(lambda: not any(ref() for ref in alive), 2)
+    finally:
+        gc.enable()
+
+
+def test_error_of_the_system_is_told_to_the_handler(threads: ThreadHost) -> None:
+    recorder = Recorder()
+    peer = threads.connect(recorder)
+    wait_until(lambda: recorder.seen)
+    # The descriptor is closed behind everybody's back.
+    socket.close(link_of(recorder).fd)
+    peer.sock.close()
+    recorder.ping()
+    assert recorder.wait_closed()[0] == 1006
+    assert [event[0] for event in recorder.seen] == ["opened", "error", "closed"]
+    link_of(recorder).transport.sock.detach()  # type: ignore[attr-defined]
+
+
+def test_close_from_within_and_without_at_once_is_one_close(threads: ThreadHost) -> None:
+    for _ in range(50):
+        recorder = Recorder()
+        peer = threads.connect(recorder)
+        joins = [threads.spawn(recorder.close) for _ in range(3)] + [threads.spawn(peer.close)]
+        for join in joins:
+            join()
+        assert peer.read_close()[0] == 1000
+        peer.read_end()
+        peer.sock.close()
+        assert threads.wait_closed(recorder)[0] == 1000
+
+
+def test_terminate_from_many_threads_tells_once(threads: ThreadHost) -> None:
+    for _ in range(50):
+        recorder = Recorder()
+        peer = threads.connect(recorder)
+        joins = [threads.spawn(recorder.terminate) for _ in range(3)] + [threads.spawn(peer.reset)]
+        for join in joins:
+            join()
+        wait_until(lambda: recorder not in threads.manager)
+        assert [event[0] for event in recorder.seen] == ["opened", "closed"]
+
+
+def test_storm_of_messages_and_closes_from_threads_loses_no_wakeup(threads: ThreadHost) -> None:
+    """Each round trip needs a wake-up of its own; the one that was lost would wait for the keepalive."""
+    recorders = [Recorder() for _ in range(8)]
+    ends = [threads.connect(recorder) for recorder in recorders]
+
+    def talk(recorder: Recorder, peer: Peer) -> None:
+        for number in range(300):
+            recorder.send(str(number))
+            assert peer.read() == str(number)
+            link_of(recorder).loop.again(link_of(recorder))
+        recorder.terminate()
+        peer.read_end()
+
+    for join in [threads.spawn(lambda r=r, p=p: talk(r, p)) for r, p in zip(recorders, ends)]:
+        join()
+    for recorder in recorders:
+        assert threads.wait_closed(recorder)[0] == 1006
