@@ -85,7 +85,7 @@ ensure_venv() {
 # see the profiles that tests make) the one that Playwright fetches, linked into .venv/bin.
 ensure_chromium() {
     export PATH=$VENV/bin:$PATH
-    case $(readlink -f "$(command -v chromium || true)") in '' | */snap* | */snap) ;; *) return 0;; esac
+    case $(readlink -f "$(command -v chromium || true)") in '' | */snap*) ;; *) return 0;; esac
     if grep -qx 'ID=debian' /etc/os-release; then apt_install chromium; return; fi
     say "fetching Chromium with Playwright"
     as_root "$VENV/bin/playwright" install-deps chromium >/dev/null \
