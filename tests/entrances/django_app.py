@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import django
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path
 
+from tests.entrances import django_settings
 from ws4py_middleware import EchoWebSocket, WebSocket, WebSocketMiddleware, upgrade
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.entrances.django_settings")
+if not settings.configured:
+    # Not by the environment variable: servers that the tests start would inherit it.
+    names = (name for name in vars(django_settings) if name.isupper())
+    settings.configure(**{name: getattr(django_settings, name) for name in names})
 django.setup()
 
 

@@ -132,11 +132,11 @@ def test_same_origin_is_that_of_the_request() -> None:
 
 
 def test_server_that_hides_its_socket_is_501_and_says_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
-    for _ in range(3):
-        response = ask(WebSocketMiddleware(site, {"/ws": EchoWebSocket}), SERVER_SOFTWARE="hermit/1.0")
-        assert response.status_int == 501
+    app = WebSocketMiddleware(site, {"/ws": EchoWebSocket})
+    responses = [ask(app, SERVER_SOFTWARE="hermit/1.0") for _ in range(3)]
+    assert [response.status_int for response in responses] == [501] * 3
     assert [record.levelname for record in caplog.records] == ["WARNING"], "the operator is told once"
-    assert "hermit/1.0 does not give up its connection; run it under gunicorn" in response.text
+    assert "hermit/1.0 does not give up its connection; run it under gunicorn" in responses[0].text
 
 
 @pytest.mark.parametrize(("name", "value"), [("HTTP_UPGRADE", None), ("HTTP_UPGRADE", "h2c")])
