@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if settings().max_examples > 1000:
-        for item in items:
-            if HERE in item.path.parents:
-                item.add_marker(pytest.mark.timeout(7200))
+    seconds = 7200 if settings().max_examples > 1000 else 600
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.timeout(seconds))

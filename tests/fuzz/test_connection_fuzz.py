@@ -26,6 +26,8 @@ sides = st.sampled_from(["client", "server"])
 #: Whether both compress, and with or without context takeover; ``None``: they do not.
 takeovers = st.sampled_from([None, True, False])
 times = st.sampled_from([0.0, 0.01, 0.6, 3.0, 7.0, 30.0])
+#: What the network takes of one piece; ``None``: all.
+sizes = st.sampled_from([None, 0, 1, 2, 5, 40])
 codes = st.sampled_from([None, 1000, 1001, 1011, 3000, 4999])
 
 Message = tuple[object, ...]
@@ -107,11 +109,11 @@ class PairMachine(RuleBasedStateMachine):
         except ConnectionClosed:
             assert not self.is_open(side)
 
-    @rule(side=sides, size=st.one_of(st.none(), st.integers(0, 40)))
+    @rule(side=sides, size=sizes)
     def write(self, side: str, size: int | None) -> None:
         self.ends[side].write(self.pair.now, size)
 
-    @rule(side=sides, size=st.one_of(st.none(), st.integers(1, 40)))
+    @rule(side=sides, size=sizes.filter(lambda size: size != 0))
     def read(self, side: str, size: int | None) -> None:
         self.ends[side].read(self.others[side], self.pair.now, size)
 
@@ -224,11 +226,12 @@ class HostileMachine(RuleBasedStateMachine):
         self.state = State.OPEN
         self.fragmenting = False
 
-    @rule(data=st.data(), wild=st.booleans(), cut=st.integers(0, 20))
-    def receive_data(self, data: st.DataObject, wild: bool, cut: int) -> None:
+    @rule(data=st.data(), count=st.integers(0, 4), cut=st.integers(0, 20))
+    def receive_data(self, data: st.DataObject, count: int, cut: int) -> None:
         if self.connection.eof_received:
             return
-        wire = data.draw(wild_frames(self.side is Side.SERVER) if wild else st.binary(max_size=30))
+        frames = [data.draw(wild_frames(self.side is Side.SERVER)) for _ in range(count)]
+        wire = b"".join(frames) or data.draw(st.binary(max_size=30))
         self.connection.receive_data(wire[: len(wire) - cut] if cut < len(wire) else wire, self.now)
 
     @rule()
@@ -275,7 +278,7 @@ class HostileMachine(RuleBasedStateMachine):
         except ConnectionClosed:
             assert self.connection.state is not State.OPEN
 
-    @rule(size=st.one_of(st.none(), st.integers(0, 50)))
+    @rule(size=sizes)
     def write(self, size: int | None) -> None:
         data = self.connection.data_to_send()
         assert data or not self.connection.queued

@@ -56,10 +56,10 @@ def connect(stream: Stream, policy: Policy, pieces: list[bytes], taken: list[boo
         connection.receive_data(piece, 0.0)
         if taken and taken[index % len(taken)]:
             take_all()
-    take_all()
     connection.receive_eof(0.0)
     take_all()
     assert connection.state is State.CLOSED
+    assert connection.finished == (not connection.queued)
     code = None
     if connection.close_received is None and connection.close_code != 1006:
         code = connection.close_code
