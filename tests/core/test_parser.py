@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import time
 import tracemalloc
+import weakref
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 
@@ -350,6 +352,32 @@ def test_invalid_byte_in_the_middle_of_a_long_frame_is_refused_as_soon_as_it_arr
 )
 def test_payload_that_does_not_inflate(payload: bytes) -> None:
     check(masked(BINARY, payload, rsv=4), [], 1007, compressed=True)
+
+
+@pytest.mark.parametrize(
+    ("wire", "extension"),
+    [
+        (b"\x82\xff" + (2**63 - 1).to_bytes(8, "big"), False),
+        (b"\x81\x84\0\0\0\0abc\xff", False),
+        (b"\xc1\x83\0\0\0\0\xff\xff\xff", True),
+    ],
+)
+def test_parser_with_an_error_is_gone_without_the_garbage_collector(wire: bytes, extension: bool) -> None:
+    """P19: what a refused peer has sent is not kept by the error that says why."""
+
+    class Weak(Parser):
+        pass  # the slots of the parser itself leave no room for a weak reference
+
+    gc.disable()
+    try:
+        parser = Weak(Side.SERVER, Policy(), make_deflate() if extension else None)
+        parser.feed(wire)
+        assert parser.error is not None
+        alive = weakref.ref(parser)
+        del parser
+        assert alive() is None
+    finally:
+        gc.enable()
 
 
 def test_parser_takes_nothing_after_an_error_or_a_close() -> None:

@@ -131,6 +131,8 @@ class Parser:
         try:
             used = self._parse(data, events, max_frames or self.max_batch_frames)
         except WebSocketException as error:
+            # Its frames would hold what they were about to parse, and this parser, in a cycle.
+            error.__traceback__ = error.__context__ = None
             self.error = error
             self.has_more = False
             self._message = self._payload = None
