@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 from ..exc import ConnectionClosed
 from .deadlines import Deadlines, Due
 from .events import CloseReceived, Event, MessageReceived, PingReceived, PongReceived
-from .frames import MAX_CONTROL_PAYLOAD, pack_close, pack_frame
+from .frames import MAX_CONTROL_PAYLOAD, pack_close
+from .outbox import Outbox
 from .parser import Parser
 from .policy import Policy
 from .prepared import PreparedMessage
@@ -55,13 +56,11 @@ TRANSITIONS: dict[tuple[State, Step], State] = {
     (State.CLOSING, Step.EOF): State.CLOSED,
 }
 
-#: Frames are joined into pieces of about this size for the wire.
-_JOIN_SIZE = 128 * 1024
-
 _pack_32 = struct.Struct("!I").pack
 
-#: RSV2, RSV3 and the opcode without RSV1: a whole data message in one frame.
-_WHOLE_MESSAGES = (0x81, 0x82)
+# Looking a member of an enumeration up costs more than the comparison.
+_OPEN = State.OPEN
+_CLOSED = State.CLOSED
 
 
 def random_mask_key() -> bytes:
@@ -89,30 +88,22 @@ class Connection:
     __slots__ = (
         "_controls_since",
         "_events",
-        "_extension",
         "_failure",
-        "_fragmenting",
         "_has_idle",
-        "_held",
-        "_held_size",
         "_later_ping",
-        "_make_mask_key",
         "_next",
         "_now",
-        "_out",
         "_parser",
         "_ping_count",
         "_ping_sent_at",
-        "_pong",
-        "_wire",
         "close_received",
         "close_sent",
         "deadlines",
         "eof_received",
         "finished",
         "latency",
+        "outbox",
         "policy",
-        "queued",
         "side",
         "state",
     )
@@ -128,7 +119,7 @@ class Connection:
     ) -> None:
         self.side = side
         self.policy = policy
-        self.state = State.OPEN
+        self.state = _OPEN
         #: The Close frames of both directions, as (code, reason); ``None`` until there is one.
         self.close_received: tuple[int, str] | None = None
         self.close_sent: tuple[int, str] | None = None
@@ -136,14 +127,15 @@ class Connection:
         self.finished = False
         #: Whether the peer's bytes have ended, so that there is nothing to read any more.
         self.eof_received = False
-        #: Bytes that wait to be taken by the network.
-        self.queued = 0
         #: Time in seconds from the last keepalive ping to its pong; ``None`` until there is one.
         self.latency: float | None = None
         self.deadlines = Deadlines(policy, now)
-        self._extension = extensions[0] if extensions else None
-        self._parser = Parser(side, policy, self._extension)
-        self._make_mask_key = make_mask_key if side is Side.CLIENT else None
+        extension = extensions[0] if extensions else None
+        #: What this end says, until the network has taken it.
+        self.outbox = Outbox(
+            extension, make_mask_key if side is Side.CLIENT else None, policy.write_high_water
+        )
+        self._parser = Parser(side, policy, extension)
         self._failure: tuple[int, str] | None = None
         self._now = now
         self._has_idle = policy.idle_timeout is not None
@@ -151,13 +143,6 @@ class Connection:
         # Incoming: events that were parsed and not taken yet, from _next on.
         self._events: list[Event] = []
         self._next = 0
-        # Outgoing: the piece the network is taking, then whole frames.
-        self._wire: bytes | memoryview | None = None
-        self._out: list[bytes] = []
-        self._pong: bytes | None = None  # the latest, while others would pile up
-        self._fragmenting = False
-        self._held: list[tuple[Buffer, bool]] = []
-        self._held_size = 0
         self._ping_count = 0
         self._ping_sent_at: float | None = None  # until it is answered
         self._later_ping: bytes | None = None
@@ -173,7 +158,7 @@ class Connection:
             max_frames: Parse so many frames at most; by default ``policy.turn_frames``.
         """
         self._now = now
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return
         parser = self._parser
         if now - self._controls_since >= 1.0:
@@ -201,7 +186,7 @@ class Connection:
     @property
     def has_more(self) -> bool:
         """Whether ``receive_data(b"", now)`` would go on with bytes that are here already."""
-        return self.state is not State.CLOSED and self._parser.has_more
+        return self.state is not _CLOSED and self._parser.has_more
 
     @property
     def has_events(self) -> bool:
@@ -210,7 +195,7 @@ class Connection:
 
     def next_event(self) -> Event | None:
         """Take the oldest event, and make the reply that it asks for; ``None`` when there is none."""
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return None
         position = self._next
         events = self._events
@@ -232,25 +217,17 @@ class Connection:
 
     def _reply(self, event: Event) -> None:
         if isinstance(event, PingReceived):
-            self._send_pong(event.data)
+            if self.state is _OPEN:
+                self.outbox.push_pong(event.data)
         elif isinstance(event, PongReceived):
             self._match_pong(event)
         else:
             assert isinstance(event, CloseReceived)
             self.close_received = (event.code, event.reason)
             if self.close_sent is None:
-                self._push(self._frame(Opcode.CLOSE, pack_close(event.code)))
+                self.outbox.push_control(Opcode.CLOSE, pack_close(event.code))
                 self.close_sent = (event.code, "")
             self._step(Step.RECEIVE_CLOSE)
-
-    def _send_pong(self, payload: bytes) -> None:
-        if self.state is not State.OPEN:
-            return
-        if self.queued > self.policy.write_high_water:
-            # RFC 6455 section 5.5.3: only the most recent ping needs an answer.
-            self._pong = payload
-        else:
-            self._push(self._frame(Opcode.PONG, payload))
 
     def _match_pong(self, pong: PongReceived) -> None:
         if self._ping_sent_at is None:
@@ -265,9 +242,14 @@ class Connection:
     # --- sending ---------------------------------------------------------------------
 
     @property
+    def queued(self) -> int:
+        """Bytes that wait to be taken by the network."""
+        return self.outbox.queued
+
+    @property
     def backlog(self) -> int:
         """Bytes that wait: for the network, and for the end of a fragmented message."""
-        return self.queued + self._held_size
+        return self.outbox.backlog
 
     def send_message(self, data: Buffer, is_text: bool) -> None:
         """
@@ -279,20 +261,9 @@ class Connection:
         Raises:
             ConnectionClosed: A Close frame was sent or received, or the connection is lost.
         """
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             self._raise_closed()
-        if self._fragmenting:
-            # It may not stand between two fragments, and is compressed after them.
-            self._held.append((bytes(data), is_text))
-            self._held_size += len(data)
-            return
-        opcode = Opcode.TEXT if is_text else Opcode.BINARY
-        if self._extension is not None:
-            payload = self._extension.encode_message(data)
-            if payload is not None:
-                self._push(self._frame(opcode, payload, rsv1=True))
-                return
-        self._push(self._frame(opcode, data))
+        self.outbox.push_message(data, is_text)
 
     def send_prepared(self, message: PreparedMessage) -> None:
         """
@@ -301,27 +272,9 @@ class Connection:
         Raises:
             ConnectionClosed: As :meth:`send_message`.
         """
-        extension = self._extension
-        if self.side is Side.CLIENT or self._fragmenting:
-            self.send_message(message.data, message.is_text)
-            return
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             self._raise_closed()
-        # A compressor that remembers earlier messages cannot share a frame; the frame
-        # that all others share is not compressed, which every peer has to take.
-        key = None if extension is None else extension.share_key
-        frame = message.frames.get(key)
-        if frame is None:
-            opcode = Opcode.TEXT if message.is_text else Opcode.BINARY
-            payload: bytes | None = None
-            if extension is not None and key is not None:
-                payload = extension.encode_message(message.data)
-            if payload is None:
-                frame = pack_frame(opcode, message.data)
-            else:
-                frame = pack_frame(opcode, payload, rsv1=True)
-            message.frames[key] = frame
-        self._push(frame)
+        self.outbox.push_prepared(message)
 
     def send_fragment(self, data: Buffer, is_text: bool, *, first: bool, fin: bool) -> None:
         """
@@ -334,22 +287,9 @@ class Connection:
         Raises:
             ConnectionClosed: As :meth:`send_message`.
         """
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             self._raise_closed()
-        opcode = Opcode.CONTINUATION
-        if first:
-            opcode = Opcode.TEXT if is_text else Opcode.BINARY
-            self._fragmenting = True
-        rsv1 = False
-        if self._extension is not None:
-            data = self._extension.encode_fragment(data, fin)
-            rsv1 = first
-        self._push(self._frame(opcode, data, fin=fin, rsv1=rsv1))
-        if fin:
-            self._fragmenting = False
-            held, self._held, self._held_size = self._held, [], 0
-            for payload, text in held:
-                self.send_message(payload, text)
+        self.outbox.push_fragment(data, is_text, first=first, fin=fin)
 
     def ping(self, payload: bytes = b"") -> None:
         """
@@ -376,9 +316,9 @@ class Connection:
     def _send_control(self, opcode: Opcode, payload: bytes) -> None:
         if len(payload) > MAX_CONTROL_PAYLOAD:
             raise ValueError(f"{len(payload)} bytes in a {opcode.name}; at most {MAX_CONTROL_PAYLOAD} fit")
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             self._raise_closed()
-        self._push(self._frame(opcode, payload))
+        self.outbox.push_control(opcode, payload)
 
     def close(self, code: int | None, reason: str, now: float) -> None:
         """
@@ -392,8 +332,8 @@ class Connection:
         """
         payload = pack_close(code, reason)
         self._now = now
-        if self.state is State.OPEN:
-            self._push(self._frame(Opcode.CLOSE, payload))
+        if self.state is _OPEN:
+            self.outbox.push_control(Opcode.CLOSE, payload)
             self.close_sent = (CloseCode.NO_STATUS_RECEIVED if code is None else code, reason)
             self._step(Step.SEND_CLOSE)
             self.deadlines.close_sent(now)
@@ -410,13 +350,13 @@ class Connection:
         """
         payload = pack_close(code, reason)
         self._now = now
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return
         if discard:
-            self._discard()
+            self.outbox.discard()
         self._failure = (code, reason)
         if self.close_sent is None:
-            self._push(self._frame(Opcode.CLOSE, payload))
+            self.outbox.push_control(Opcode.CLOSE, payload)
             self.close_sent = (code, reason)
         self._step(Step.FAIL)
         if discard and not self.finished:
@@ -426,75 +366,18 @@ class Connection:
         """Note that the connection is gone: nothing can be sent or received."""
         if self._failure is None:
             self._failure = (CloseCode.ABNORMAL_CLOSURE, reason)
-        self._discard()
-        self._wire = None
-        self.queued = 0
+        self.outbox.clear()
         self._step(Step.EOF)
         self.deadlines.end()
         self.finished = True
 
-    def _discard(self) -> None:
-        """Forget all frames of which no byte was sent."""
-        self.queued -= sum(map(len, self._out))
-        self._out = []
-        self._held, self._held_size = [], 0
-        self._pong = None
-
     def drop_oldest(self) -> bool:
-        """
-        Forget the oldest message of which no byte was sent.
-
-        Returns:
-            Whether there was one. A message that is compressed with the memory of
-            those before it, or that has several frames, cannot be left out.
-        """
-        extension = self._extension
-        may_skip = extension is None or extension.share_key is not None
-        for index, frame in enumerate(self._out):
-            if frame[0] in _WHOLE_MESSAGES or (may_skip and frame[0] & 0xBF in _WHOLE_MESSAGES):
-                self.queued -= len(frame)
-                del self._out[index]
-                return True
-        return False
-
-    def _frame(self, opcode: int, payload: Buffer, *, fin: bool = True, rsv1: bool = False) -> bytes:
-        make = self._make_mask_key
-        return pack_frame(opcode, payload, fin=fin, rsv1=rsv1, mask_key=None if make is None else make())
-
-    def _push(self, frame: bytes) -> None:
-        self._out.append(frame)
-        self.queued += len(frame)
+        """Forget the oldest message that may be forgotten; return whether there was one."""
+        return self.outbox.drop_oldest()
 
     def data_to_send(self) -> bytes | memoryview:
-        """
-        Return the next bytes for the wire, joined from as many frames as fit together well.
-
-        The same bytes are returned until :meth:`data_sent` tells how many of
-        them were taken. Empty when there is nothing to send.
-        """
-        wire = self._wire
-        if wire is not None:
-            return wire
-        if self._pong is not None and self.state is State.OPEN:
-            payload, self._pong = self._pong, None
-            frame = self._frame(Opcode.PONG, payload)
-            self._out.insert(0, frame)
-            self.queued += len(frame)
-        out = self._out
-        if not out:
-            return b""
-        if self.queued <= _JOIN_SIZE or len(out) == 1:
-            wire = out[0] if len(out) == 1 else b"".join(out)
-            out.clear()
-        else:
-            count = size = 0
-            while size < _JOIN_SIZE and count < len(out):
-                size += len(out[count])
-                count += 1
-            wire = out[0] if count == 1 else b"".join(out[:count])
-            del out[:count]
-        self._wire = wire
-        return wire
+        """Return the next bytes for the wire; the same until :meth:`data_sent` tells what became of them."""
+        return self.outbox.take()
 
     def data_sent(self, size: int, now: float) -> None:
         """
@@ -502,24 +385,18 @@ class Connection:
 
         Taking fewer than there were means that it takes no more for now.
         """
-        wire = self._wire
-        assert wire is not None
-        self.queued -= size
-        if size == len(wire):
-            self._wire = None
-            if self.deadlines.is_write_blocked:
-                if self.queued:
-                    self.deadlines.write_blocked(now)
+        deadlines = self.deadlines
+        if self.outbox.sent(size):
+            if deadlines.is_write_blocked:
+                if self.outbox.queued:
+                    deadlines.write_blocked(now)
                 else:
-                    self.deadlines.write_done()
-            if self.state is State.CLOSED and not self.queued:
-                self.deadlines.linger(now)
+                    deadlines.write_done()
+            if self.state is _CLOSED and not self.outbox.queued:
+                deadlines.linger(now)
                 self._check_finished()
-            return
-        if size:
-            self._wire = memoryview(wire)[size:]
-        if size or not self.deadlines.is_write_blocked:
-            self.deadlines.write_blocked(now)
+        elif size or not deadlines.is_write_blocked:
+            deadlines.write_blocked(now)
 
     @property
     def half_close(self) -> bool:
@@ -529,7 +406,7 @@ class Connection:
         The socket itself is closed when :attr:`finished` tells, after the peer's FIN,
         because closing it on unread bytes would take the last Close frame away.
         """
-        closed = self.state is State.CLOSED and not self.queued
+        closed = self.state is _CLOSED and not self.queued
         return closed and (self.side is Side.SERVER or self._failure is not None)
 
     # --- time ------------------------------------------------------------------------
@@ -551,7 +428,7 @@ class Connection:
                 self.close(CloseCode.NORMAL_CLOSURE, f"no message within {policy.idle_timeout:g} s", now)
             elif due is Due.WRITE_TIMEOUT:
                 self.lose(f"the peer took no bytes within {policy.write_timeout:g} s")
-            elif self.state is State.CLOSED:
+            elif self.state is _CLOSED:
                 self.finished = True
             else:
                 self.lose(f"the closing handshake did not end within {policy.close_timeout:g} s")
@@ -562,7 +439,7 @@ class Connection:
         if self._ping_sent_at is not None and (self.policy.ping_timeout is not None or self.queued):
             return
         self._ping_count = (self._ping_count + 1) & 0xFFFFFFFF
-        self._push(self._frame(Opcode.PING, _pack_32(self._ping_count)))
+        self.outbox.push_control(Opcode.PING, _pack_32(self._ping_count))
         self._ping_sent_at = now
         self._later_ping = None
         self.deadlines.ping_sent(now)
@@ -598,9 +475,9 @@ class Connection:
         if state is self.state:
             return
         self.state = state
-        self._held, self._held_size = [], 0
-        self._pong = None
-        if state is State.CLOSED:
+        self.outbox.drop_held()
+        self.outbox.drop_pong()
+        if state is _CLOSED:
             self._events = []
             self._next = 0
             # What is queued has the time of a closing handshake to leave; then the FIN a moment.
@@ -612,7 +489,7 @@ class Connection:
 
     def _check_finished(self) -> None:
         """When both directions have ended, there is nothing to wait for."""
-        if self.eof_received and self.state is State.CLOSED and not self.queued:
+        if self.eof_received and self.state is _CLOSED and not self.queued:
             self.finished = True
             self.deadlines.end()
 
