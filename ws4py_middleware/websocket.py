@@ -465,7 +465,8 @@ class FunctionHandler(WebSocket):
             self.close()
 
 
-@functools.cache
+# Not all of them: a function that a view has made must be able to go again.
+@functools.lru_cache(maxsize=256)
 def _function_class(function: Callable[..., object]) -> type[FunctionHandler]:
     name = getattr(function, "__name__", "function")
     return type(name, (FunctionHandler,), {"function": staticmethod(function), "__doc__": function.__doc__})
