@@ -160,7 +160,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--server", action="append", choices=list(SERVERS))
     parser.add_argument("--write-docs", action="store_true")
     parser.add_argument("--out", type=Path, default=ROOT / "reports" / "autobahn")
-    parser.add_argument("--limit", type=float, default=1800.0)
+    parser.add_argument("--limit", type=float, default=3600.0)
     args = parser.parse_args(argv)
     if args.write_docs and args.cases != "all":
         parser.error("--write-docs is for a run of all cases")
