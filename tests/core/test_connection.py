@@ -321,6 +321,33 @@ def test_unread_pongs_collapse_to_the_latest() -> None:
     assert list(read_frames(send(server))) == [(0x8A, b"99"), (0x82, b"x" * 2000)]
 
 
+def test_p5_megabytes_of_unread_pings_leave_one_pong() -> None:
+    server = make_server(POLICY.replace(max_control_frames=None))
+    flood = build_frame(PING, b"x" * 125, key=KEY) * 500
+    tracemalloc.start()
+    try:
+        for _ in range(128):  # 8 MiB
+            server.receive_data(flood, 0.0)
+            while take(server) or has_more(server):
+                server.receive_data(b"", 0.0)
+        assert tracemalloc.get_traced_memory()[0] < 2 * 65536 + 65536
+    finally:
+        tracemalloc.stop()
+    assert 65536 < server.queued < 65536 + 200
+    give(server, PING, b"latest")
+    take(server)
+    frames = list(read_frames(send(server)))
+    assert len(frames) < 1000
+    assert frames[0] == (0x8A, b"latest")
+
+
+def test_p5_pings_by_default_are_a_flood_from_the_1025th_of_a_second_on() -> None:
+    server = make_server()
+    server.receive_data(build_frame(PING, key=KEY) * 1030, 0.0, 2000)
+    assert len(take(server)) == 1024
+    assert server.close_code == 1008
+
+
 def test_latest_pong_waits_for_the_piece_that_is_on_its_way() -> None:
     server = make_server(POLICY.replace(write_high_water=1000))
     server.send_message(b"x" * 2000, False)
