@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from _thread import get_ident
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .core.types import Buffer
 
@@ -39,12 +40,12 @@ class SourceTransport:
         return int(self.source.fileno()) if hasattr(self.source, "fileno") else -1
 
     def recv(self, size: int = 65536) -> bytes | None:
-        """Wait for something to read; ``b""`` is the end, ``None`` a timeout of the source's own."""
+        """Wait for something to read; ``b""`` is the end, ``None`` says that the source waits no longer."""
         if self.source is None:
             return b""
         try:
             return bytes(self.source.recv(size))
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
             return None
 
     def send(self, data: Buffer) -> int:
@@ -87,12 +88,25 @@ class SourceTransport:
 
 
 class CallersLoop:
-    """The loop of a WebSocket that is run by whoever calls it: nothing happens later, or elsewhere."""
+    """
+    The loop of a WebSocket that is run by whoever calls it: nothing happens later, or elsewhere.
+
+    Args:
+        source: gevent's sockets let other greenlets run while they write, and these must be
+            able to wait for that.
+    """
 
     is_shared = False
 
+    def __init__(self, source: Any = None) -> None:
+        self._is_gevent = type(source).__module__.startswith("gevent.")
+
     def current(self) -> Hashable:
-        """Return the thread."""
+        """Return the thread, or greenlet."""
+        if self._is_gevent:
+            import gevent
+
+            return gevent.getcurrent()
         return get_ident()
 
     def may_wait(self) -> bool:
@@ -101,10 +115,18 @@ class CallersLoop:
 
     def make_waiter(self) -> Waiter:
         """Return an event."""
+        if self._is_gevent:
+            from gevent.event import Event
+
+            return cast("Waiter", Event())
         return threading.Event()
 
     def make_lock(self) -> Any:
-        """Return a lock."""
+        """Return a lock that is held while the source writes."""
+        if self._is_gevent:
+            from gevent.lock import Semaphore
+
+            return Semaphore()
         return threading.Lock()
 
     def spawn(self, function: Callable[[], None], name: str) -> None:
@@ -115,6 +137,9 @@ class CallersLoop:
         """Do nothing: the caller's next ``once()`` or ``process()`` is the next turn."""
 
     def update(self, link: Link) -> None:
+        """Do nothing: nobody polls."""
+
+    def ignore(self, link: Link) -> None:
         """Do nothing: nobody polls."""
 
     def schedule(self, link: Link, when: float) -> None:

@@ -4,26 +4,25 @@ The link: what drives one connection, the same in every manager.
 It stands between four things: the core (:class:`~.core.connection.Connection`),
 the transport, the handler, and the *loop* that says when there is something to
 do. One lock guards the core; callbacks of the handler run outside it, one after
-the other. Sending is safe from any thread, at any time.
+the other. Sending is safe from any thread, at any time: see :mod:`.outgoing`.
 """
 
 from __future__ import annotations
 
+import _socket
+import errno
 import logging
 import ssl
-from _thread import allocate_lock
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from time import monotonic
 from typing import Any, Protocol
 
 from .core.connection import Connection
 from .core.events import MessageReceived, PongReceived
-from .core.policy import Policy
-from .core.prepared import PreparedMessage
-from .core.types import Buffer, CloseCode, State
-from .exc import ConnectionClosed
-from .inbox import Inbox, Waiter
+from .core.types import CloseCode, State
+from .inbox import Inbox
 from .messaging import BinaryMessage, Message, PongControlMessage, TextMessage
+from .outgoing import Loop, Outgoing, TransportLike
 
 __all__ = ["Handler", "Link", "Loop", "TransportLike"]
 
@@ -31,24 +30,12 @@ logger = logging.getLogger("ws4py_middleware")
 
 _text = TextMessage.from_bytes
 _binary = BinaryMessage.from_bytes
-# A peer that goes away, or breaks TLS, is no error of this end's.
+# A peer that goes away, or breaks TLS, is no error of this end's; nor is the network between.
 _PEERS_ERRORS = (ConnectionError, TimeoutError, ssl.SSLError)
+_PEERS_ERRNOS = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 _OPEN = State.OPEN
 _CLOSED = State.CLOSED
-
-
-class TransportLike(Protocol):
-    """The bytes below: :class:`~.handover.Transport`, or anything with ws4py's ``recv`` and ``sendall``."""
-
-    def fileno(self) -> int: ...
-    def recv(self, size: int = ..., /) -> bytes | None: ...
-    def send(self, data: Buffer, /) -> int: ...
-    def pending(self) -> int: ...
-    def interest(self, reading: bool, writing: bool, /) -> tuple[bool, bool]: ...
-    def shutdown_write(self) -> None: ...
-    def close(self) -> None: ...
-    def abort(self) -> None: ...
 
 
 class Handler(Protocol):
@@ -61,285 +48,33 @@ class Handler(Protocol):
     def unhandled_error(self, error: BaseException, /) -> None: ...
 
 
-class Loop(Protocol):
-    """
-    What a link asks of whoever runs it. All of it may be called from any thread.
+class _Nobody:
+    """Whom a link belongs to when all has been said; it and the handler let go of each other."""
 
-    ``again`` asks for a :meth:`Link.turn`, the only place from which callbacks
-    are made; turns of one link never overlap.
-    """
-
-    #: Whether handlers of several connections run in it.
-    is_shared: bool
-
-    def current(self) -> Hashable: ...
-    def may_wait(self) -> bool: ...
-    def make_waiter(self) -> Waiter: ...
-    def make_lock(self) -> Any: ...
-    def spawn(self, function: Callable[[], None], name: str) -> None: ...
-    def again(self, link: Link) -> None: ...
-    def update(self, link: Link) -> None: ...
-    def schedule(self, link: Link, when: float) -> None: ...
-    def released(self, link: Link) -> None: ...
+    def opened(self) -> None: ...
+    def received_message(self, message: Message, /) -> None: ...
+    def ponged(self, pong: Message, /) -> None: ...
+    def closed(self, code: int, reason: str | None = None, /) -> None: ...
+    def unhandled_error(self, error: BaseException, /) -> None: ...
 
 
-class Link:
+_NOBODY = _Nobody()
+
+
+class Link(Outgoing):
     """One connection in the hands of a loop."""
 
-    __slots__ = (
-        "__weakref__",
-        "_busy",
-        "_error",
-        "_fragment_lock",
-        "_half_closed",
-        "_inbox",
-        "_lock",
-        "_told_closed",
-        "_told_opened",
-        "_waiters",
-        "blocked",
-        "conn",
-        "fd",
-        "handler",
-        "loop",
-        "on_closed",
-        "paused",
-        "released",
-        "timer",
-        "transport",
-    )
+    __slots__ = ("_crossed", "_hung_up", "_read_due", "_told_opened", "handler", "on_closed")
 
     def __init__(self, handler: Handler, transport: TransportLike, conn: Connection, loop: Loop) -> None:
+        super().__init__(transport, conn, loop)
         self.handler = handler
-        self.transport = transport
-        self.conn = conn
-        self.loop = loop
-        self.fd = -1
-        #: Whether bytes wait for the network to take more.
-        self.blocked = False
-        #: Whether nothing is read, because the peer does not read, or the inbox is full.
-        self.paused = False
-        #: Whether the transport is closed and the loop has forgotten this link.
-        self.released = False
-        #: The time for which the loop was asked to come back; ``None``: it was not.
-        self.timer: float | None = None
         #: Called once, just before the handler's ``closed()``.
         self.on_closed: Callable[[], None] | None = None
-        self._lock = allocate_lock()
-        self._busy: Hashable = None  # who runs a callback, and so corks what is sent
-        self._error: OSError | None = None  # what the connection was lost to
         self._told_opened = False
-        self._told_closed = False
-        self._half_closed = False
-        self._inbox: Inbox | None = None
-        self._waiters: list[Waiter] | None = None
-        self._fragment_lock: Any = None
-
-    @property
-    def policy(self) -> Policy:
-        """The policy of the connection."""
-        return self.conn.policy
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the handler's ``closed()`` has been called, or is about to be."""
-        return self._told_closed
-
-    @property
-    def is_mine(self) -> bool:
-        """Whether a callback of this link runs in the thread, or greenlet, that asks."""
-        return self._busy is not None and self._busy == self.loop.current()
-
-    # --- sending: any thread ------------------------------------------------------------
-
-    def send_message(self, data: Buffer, is_text: bool) -> None:
-        """
-        Send a message; wait for room, if the policy says so and the caller may.
-
-        Raises:
-            ConnectionClosed: The connection is closed, or was because the peer is too slow.
-        """
-        self._send(len(data), lambda conn: conn.send_message(data, is_text), self.loop.may_wait())
-
-    def send_fragment(self, data: Buffer, is_text: bool, *, first: bool, fin: bool) -> None:
-        """Send one fragment, as :meth:`send_message`; nothing of it is ever dropped."""
-        self._send(
-            len(data),
-            lambda conn: conn.send_fragment(data, is_text, first=first, fin=fin),
-            self.loop.may_wait(),
-            droppable=False,
-        )
-
-    def send_prepared(self, message: PreparedMessage) -> bool:
-        """
-        Send a message that goes to many; never wait and never raise.
-
-        Returns:
-            Whether it was queued: the connection is open, and the policy did not drop it.
-        """
-        try:
-            return self._send(len(message), lambda conn: conn.send_prepared(message), may_wait=False)
-        except ConnectionClosed:
-            return False
-
-    def ping(self, payload: bytes) -> None:
-        """Send a ping of the application's own."""
-        with self._lock:
-            self.conn.ping(payload)
-            self._flush_unless_corked()
-
-    def pong(self, payload: bytes) -> None:
-        """Send a pong that nobody asked for."""
-        with self._lock:
-            self.conn.pong(payload)
-            self._flush_unless_corked()
-
-    def close(self, code: int | None, reason: str) -> None:
-        """Begin the closing handshake; again does nothing."""
-        with self._lock:
-            self.conn.close(code, reason, monotonic())
-            self._flush_unless_corked()
-            self._settle()
-
-    def fail(self, code: int, reason: str) -> None:
-        """Fail the connection with a close code of this end's."""
-        with self._lock:
-            self.conn.fail(code, reason, monotonic())
-            self._flush_unless_corked()
-            self._settle()
-
-    def fragment_lock(self) -> Any:
-        """Return the lock of those who send a message in fragments, one after the other."""
-        with self._lock:
-            if self._fragment_lock is None:
-                self._fragment_lock = self.loop.make_lock()
-            return self._fragment_lock
-
-    def _send(
-        self, size: int, push: Callable[[Connection], None], may_wait: bool, *, droppable: bool = True
-    ) -> bool:
-        conn = self.conn
-        while True:
-            with self._lock:
-                if conn.backlog > conn.policy.write_high_water:
-                    waiter = self._make_room(size, may_wait, droppable)
-                    if waiter is False:
-                        return False
-                else:
-                    waiter = None
-                if waiter is None or waiter is True:
-                    push(conn)
-                    self._flush_unless_corked()
-                    return True
-            waiter.wait()
-
-    def _make_room(self, size: int, may_wait: bool, droppable: bool) -> Waiter | bool:
-        """Decide on a message above the high-water mark: ``True`` send it, ``False`` drop it, or wait."""
-        conn = self.conn
-        if self._busy is not None:
-            self._flush()  # it may be corked only
-        if conn.state is not _OPEN:
-            return True  # the core raises what there is to say
-        policy = conn.policy
-        if conn.backlog <= policy.write_high_water:
-            return True
-        if may_wait and (policy.queue_policy == "block" or not droppable):
-            waiter = self.loop.make_waiter()
-            if self._waiters is None:
-                self._waiters = []
-            self._waiters.append(waiter)
-            return waiter
-        limit = policy.write_limit
-        if conn.backlog + size <= limit:
-            return True
-        if droppable and policy.queue_policy == "drop-oldest":
-            while conn.backlog + size > limit and conn.drop_oldest():
-                pass
-            return conn.backlog + size <= limit
-        if droppable and policy.queue_policy == "drop-newest":
-            return False
-        reason = f"more than {limit} bytes wait for a peer that does not take them"
-        conn.fail(CloseCode.TRY_AGAIN_LATER, reason, monotonic(), discard=True)
-        self._flush()
-        self._settle()
-        return True
-
-    # --- below here the lock is held ------------------------------------------------------
-
-    def _flush_unless_corked(self) -> None:
-        busy = self._busy
-        if busy is None or busy != self.loop.current():
-            self._flush()
-
-    def _flush(self) -> None:
-        """Give the network what it takes."""
-        conn = self.conn
-        if self.blocked:
-            return
-        while data := conn.data_to_send():
-            try:
-                sent = self.transport.send(data)
-            except OSError as error:
-                self._lose(error)
-                return
-            conn.data_sent(sent, monotonic())
-            if sent < len(data):
-                self.blocked = True
-                self.loop.update(self)
-                self._schedule()
-                return
-
-    def _lose(self, error: OSError) -> None:
-        """Note that the connection is gone, and ask for the turn that tells the handler."""
-        if not self.conn.finished:
-            self._error = error
-            self.conn.lose(error.strerror or str(error))
-            self._settle()
-
-    def _settle(self) -> None:
-        """See to what follows from a change of state, or of a deadline."""
-        conn = self.conn
-        if conn.half_close and not self._half_closed and not conn.finished:
-            self._half_closed = True
-            self.transport.shutdown_write()
-        if conn.state is not _OPEN:
-            self._wake_waiters()
-            if conn.state is _CLOSED and (conn.finished or not self._told_closed):
-                self.loop.again(self)
-            elif self.paused:
-                self._resume()  # only the peer's FIN is read for
-        self._schedule()
-
-    def _schedule(self) -> None:
-        when = self.conn.next_deadline()
-        if when is not None and (self.timer is None or when < self.timer):
-            self.timer = when
-            self.loop.schedule(self, when)
-
-    def _wake_waiters(self) -> None:
-        waiters, self._waiters = self._waiters, None
-        for waiter in waiters or ():
-            waiter.set()
-
-    def _pause(self) -> None:
-        if not self.paused:
-            self.paused = True
-            self.conn.pause()
-            self.loop.update(self)
-
-    def _resume(self) -> None:
-        if self.paused:
-            self.paused = False
-            self.conn.resume(monotonic())
-            self.loop.update(self)
-            self.loop.again(self)
-
-    def _must_pause(self) -> bool:
-        if self.conn.state is not _OPEN:
-            return False
-        if self._inbox is not None and self._inbox.is_full:
-            return True
-        return self.conn.backlog > self.conn.policy.write_high_water
+        self._read_due = False  # there may be something to read that no poller tells of
+        self._hung_up = False  # the poller has told all it knows
+        self._crossed = False  # reading waits for writing, which TLS may want
 
     # --- the loop's side: one turn at a time ------------------------------------------------
 
@@ -354,13 +89,21 @@ class Link:
                 self.conn.receive_data(early, monotonic())
             self._schedule()
 
+    def open(self) -> None:
+        """Call ``opened()`` now, in the caller's thread."""
+        self._told_opened = True
+        self._callback(self.handler.opened)
+        if self.conn.state is _CLOSED:
+            self._conclude()
+
     def adopt(self, transport: TransportLike, loop: Loop) -> None:
-        """Pass into the hands of a loop; ``opened()`` is the caller's to call."""
+        """Pass into the hands of a loop; ``opened()`` was called before."""
         with self._lock:
             self.transport = transport
             self.loop = loop
             self.fd = transport.fileno()
             self._told_opened = True
+            self.timer = None  # whom it was told to before does not come back
             self._schedule()
 
     def feed(self, data: bytes) -> None:
@@ -370,21 +113,35 @@ class Link:
             self.conn.receive_data(data, monotonic())
         self.turn()
         while not self.released and (self.conn.has_events or self.conn.has_more):
+            if self.paused:
+                # The bytes are here already: not to read them would spare nothing.
+                with self._lock:
+                    self._resume()
             self.turn()
 
     def read(self) -> None:
         """Read once from a transport that waits, and call the hooks for all that came."""
         self._told_opened = True
+        with self._lock:
+            waiter = self._add_waiter() if self.paused else None
+        if waiter is not None:
+            waiter.wait()
         self.turn(readable=True)
-        while not self.released and (self.conn.has_events or self.conn.has_more):
+        while not self.released and not self.paused and (self.conn.has_events or self.conn.has_more):
             self.turn()
 
     def terminate(self) -> None:
-        """End the connection without waiting for anything; a loop tells the handler in its next turn."""
+        """
+        End the connection without waiting for anything.
+
+        The handler is told in the next turn, or here when the caller is the loop;
+        but never while another callback runs, whose turn it is then to tell it.
+        """
         with self._lock:
             self.conn.lose("Going away")
             self._settle()
-        if not self.loop.is_shared:
+            busy = self._busy is not None
+        if not self.loop.is_shared and not busy:
             self._conclude()
 
     def drop(self) -> None:
@@ -394,28 +151,54 @@ class Link:
         self._conclude()
         self.release()
 
+    def on_fault(self, error: Exception) -> None:
+        """End the connection at once, because of the system or of a fault of ours."""
+        if isinstance(error, OSError):
+            self._error = error.with_traceback(None)
+        else:
+            logger.error("a fault in the connection of %r", self.handler, exc_info=error)
+        self.drop()
+
+    def disown(self) -> None:
+        """Forget, in a forked child, a connection that is its parent's: nothing may be said on it."""
+        self._lock = self.loop.make_lock()  # whoever held it was not forked
+        self.released = self._told_closed = True
+        self._busy = self._waiters = None
+        self.conn.lose("the connection belongs to the parent process")
+        sock = getattr(self.transport, "sock", None)
+        if isinstance(sock, _socket.socket):
+            # Only this process' descriptor: neither shutdown() nor a last word of TLS.
+            _socket.socket.close(sock)
+        self.handler = _NOBODY
+        self.on_closed = None
+
     def on_readable(self) -> None:
         """Read once, and let the handler have what came."""
+        if self.blocked and self.transport.interest(False, True)[0]:
+            self.on_writable()  # TLS had to read before it could write
         self.turn(readable=True)
 
     def on_writable(self) -> None:
         """Send on, and read on when the peer has made room."""
         with self._lock:
             self.blocked = False
+            if self._crossed:
+                self._read_due = True  # TLS had to write before it could read
+                self._again()
             self._flush()
             if not self.blocked:
-                self.loop.update(self)
-            if self.conn.backlog <= self.conn.policy.write_high_water:
-                self._wake_waiters()
-                if self.paused and not self._must_pause():
-                    self._resume()
+                self._update()
             self._settle()
 
     def on_hangup(self) -> None:
         """Note a connection that is gone while nothing is read from it."""
-        if self.paused:
-            with self._lock:
+        with self._lock:
+            if self.blocked:
                 self._lose(ConnectionResetError("the peer has reset the connection"))
+            elif self.paused:
+                # What the peer said before is read when there is room for it.
+                self._hung_up = True
+                self.loop.ignore(self)
 
     def on_deadline(self, now: float) -> None:
         """See to the deadlines that have come."""
@@ -438,30 +221,39 @@ class Link:
                 if conn.has_more:
                     with self._lock:
                         conn.receive_data(b"", monotonic(), self._frames())
-                elif readable or self.transport.pending():
+                elif readable or self._read_due or self._hung_up or self.transport.pending():
                     self._read()
             self._dispatch()
         if conn.state is _CLOSED:
             self._conclude()
-        elif not self.paused and (conn.has_events or conn.has_more or self.transport.pending()):
+        elif not self.paused and (
+            conn.has_events or conn.has_more or self._hung_up or self.transport.pending()
+        ):
             self.loop.again(self)
 
     def _read(self) -> None:
         conn = self.conn
+        self._read_due = False
         try:
             data = self.transport.recv(conn.policy.turn_bytes)
         except OSError as error:
             with self._lock:
                 self._lose(error)
             return
+        if data is None or self._crossed:
+            crossed = self.transport.interest(True, False)[1]
+            if crossed != self._crossed:
+                self._crossed = crossed
+                self._update()
         if data is None:
             return
         with self._lock:
             if data:
                 conn.receive_data(data, monotonic(), self._frames())
             else:
+                self._hung_up = False
                 conn.receive_eof(monotonic())
-                self.loop.update(self)  # the end would be readable for ever
+                self._update()  # the end would be readable for ever
 
     def _frames(self) -> int | None:
         """Return how many frames to parse at once: no more than the inbox has room for."""
@@ -486,7 +278,7 @@ class Link:
                     handler.received_message(_text(event.data) if event.is_text else _binary(event.data))
                 elif isinstance(event, PongReceived) and event.latency is None:
                     handler.ponged(PongControlMessage(event.data))
-                if conn.queued > high_water or self._inbox is not None:
+                if conn.queued > high_water or self._inbox is not None or self._fragmenter is not None:
                     with lock:
                         self._flush()
                         if self._must_pause():
@@ -531,16 +323,17 @@ class Link:
 
     def _conclude(self) -> None:
         """Tell the handler of the end, once, and let go of the transport when nothing is waited for."""
-        if not self._told_closed:
-            self._told_closed = True
-            with self._lock:
-                self._wake_waiters()
-                if self._inbox is not None:
-                    self._inbox.end()
-            if self.on_closed is not None:
-                self.on_closed()
-            if self._error is not None and not isinstance(self._error, _PEERS_ERRORS):
-                self._callback(self.handler.unhandled_error, self._error)
+        with self._lock:
+            told, self._told_closed = self._told_closed, True
+            self._wake_waiters()
+            if self._inbox is not None:
+                self._inbox.end()
+        if not told and self.on_closed is not None:
+            self.on_closed()
+        if not told and self._told_opened:  # who was never told of the beginning needs no end
+            error = self._error
+            if error is not None and not _is_the_peers(error):
+                self._callback(self.handler.unhandled_error, error)
             self._callback(self.handler.closed, self.conn.close_code, self.conn.close_reason)
         if self.conn.finished:
             self.release()
@@ -548,16 +341,19 @@ class Link:
     def release(self) -> None:
         """Close the transport now; what was not said will not be."""
         with self._lock:
-            if self.released:
-                return
-            self.released = True
-            # The loop forgets the descriptor before its number can be given to another connection.
-            self.loop.released(self)
-            if self.conn.queued:
-                self.transport.abort()
-            else:
-                self.transport.close()
-            self._wake_waiters()
+            if not self.released:
+                self.released = True
+                # The loop forgets the descriptor before its number can be given to another connection.
+                self.loop.released(self)
+                if self.conn.queued or self.blocked:
+                    self.transport.abort()  # a FIN would wait behind what the peer does not read
+                else:
+                    self.transport.close()
+                self._wake_waiters()
+            if self._told_closed and self._busy is None:
+                # A circle would keep both until some garbage collection.
+                self.handler = _NOBODY
+                self.on_closed = None
 
     # --- messages that are asked for ----------------------------------------------------------
 
@@ -568,6 +364,11 @@ class Link:
             # After close() nobody makes room any more, and the peer's Close frame is still to be read.
             if not inbox.is_full or self.conn.state is _OPEN:
                 inbox.put(message)
+
+    def expect_receive(self) -> None:
+        """Lose no message until it is asked for, from the first one on."""
+        with self._lock:
+            self._open_inbox().wanted = True
 
     def receive(self, timeout: float | None) -> Message | None:
         """
@@ -610,3 +411,7 @@ class Link:
             self._inbox = Inbox(self.conn.policy)
             self._inbox.ended = self._told_closed
         return self._inbox
+
+
+def _is_the_peers(error: OSError) -> bool:
+    return isinstance(error, _PEERS_ERRORS) or error.errno in _PEERS_ERRNOS

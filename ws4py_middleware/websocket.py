@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from time import monotonic
 from types import TracebackType
@@ -34,9 +33,10 @@ from .core.connection import Connection
 from .core.policy import Policy
 from .core.prepared import PreparedMessage
 from .core.types import Buffer, Side, State
-from .core.utf8 import IncrementalUtf8, check_utf8
+from .core.utf8 import IncrementalUtf8
 from .direct import CallersLoop, SourceTransport
-from .exc import ConnectionClosed, TextFrameEncodingException
+from .exc import ConnectionClosed
+from .heartbeat import Heartbeat
 from .hub import Hub, default_hub
 from .link import Link
 from .messaging import (
@@ -45,6 +45,7 @@ from .messaging import (
     PingControlMessage,
     PongControlMessage,
 )
+from .payloads import as_chunk, check_piece, check_text
 
 __all__ = ["EchoWebSocket", "FunctionHandler", "Heartbeat", "WebSocket", "handler_class"]
 
@@ -147,7 +148,7 @@ class WebSocket:
             # A view may have items of several bytes, and what it views may change while it waits.
             data = bytes(payload)
             if not binary:
-                _check_text(data)
+                check_text(data)
             link.send_message(data, not binary)
         elif isinstance(payload, Message):
             self._send_message(link, payload)
@@ -196,32 +197,44 @@ class WebSocket:
             link.ping(message.data)
         elif isinstance(message, PongControlMessage):
             link.pong(message.data)
+        elif message.is_text:
+            if not message.completed:
+                check_text(message.data)  # not one that was received
+            link.send_message(message.data, True)
+        elif message.is_binary:
+            link.send_message(message.data, False)
         else:
-            link.send_message(message.data, message.is_text)
+            raise ValueError(f"{message!r} is neither text nor binary, and no control message")
 
     def _send_fragments(self, link: Link, chunks: Iterable[Any], binary: bool) -> None:
-        utf8 = None if binary else IncrementalUtf8()
-        with link.fragment_lock():
+        if not link.begin_fragments():
+            whole = b"".join(map(as_chunk, chunks))
+            if not binary:
+                check_text(whole)
+            link.send_message(whole, not binary)
+            return
+        try:
+            utf8 = None if binary else IncrementalUtf8()
             first = True
-            last = b""
-            started = False
+            last: bytes | None = None
             try:
                 for chunk in chunks:
-                    data = _as_chunk(chunk)
+                    data = as_chunk(chunk)
                     if utf8 is not None:
-                        utf8.feed(data)
-                    if started:
+                        check_piece(utf8, data)
+                    if last is not None:
                         link.send_fragment(last, not binary, first=first, fin=False)
                         first = False
-                    last, started = data, True
+                    last = data
                 if utf8 is not None:
-                    utf8.feed(b"", final=True)
+                    check_piece(utf8, b"", final=True)
             except BaseException:
-                # Half a message cannot be taken back: the peer must not take it for a whole one.
                 if not first:
-                    link.fail(1011, "a message could not be completed")
+                    link.abandon_fragments()
                 raise
-            link.send_fragment(last, not binary, first=first, fin=True)
+            link.send_fragment(last or b"", not binary, first=first, fin=True)
+        finally:
+            link.end_fragments()
 
     # --- receiving -----------------------------------------------------------------------
 
@@ -261,7 +274,14 @@ class WebSocket:
         self._hub = hub
 
     def join(self, room: str) -> None:
-        """Join a room; its members get what is published to it."""
+        """
+        Join a room; its members get what is published to it.
+
+        Raises:
+            RuntimeError: It is not connected yet; :meth:`opened` is the first place to join from.
+        """
+        if self._link is None:
+            raise RuntimeError("join() needs a connection: call it in opened(), or later")
         self.hub.join(self, room)
 
     def leave(self, room: str) -> None:
@@ -396,10 +416,10 @@ class WebSocket:
         if link is None:
             policy = self.policy
             if self.heartbeat_freq:
-                # Heartbeat sends them: nobody asks this connection for its deadlines.
-                policy = policy.replace(ping_interval=None)
+                # For a manager that it may be added to; nobody else asks for the deadlines.
+                policy = policy.replace(ping_interval=self.heartbeat_freq)
             conn = Connection(self._side, policy, self.extensions or (), now=monotonic())
-            link = self._bind(Link(self, SourceTransport(self.sock), conn, CallersLoop()))
+            link = self._bind(Link(self, SourceTransport(self.sock), conn, CallersLoop(self.sock)))
         return link
 
     def _bind(self, link: Link) -> Link:
@@ -449,6 +469,8 @@ class FunctionHandler(WebSocket):
     def opened(self) -> None:
         """Start the function."""
         link = self._ensure_link()
+        # What comes while the thread begins, or before it asks, is not lost.
+        link.expect_receive()
         link.loop.spawn(self._call, f"{getattr(self.function, '__name__', 'websocket')}")
 
     def _call(self) -> None:
@@ -458,9 +480,11 @@ class FunctionHandler(WebSocket):
         except ConnectionClosed:
             # The usual end of a function that sends to a peer that has left.
             self.close()
-        except Exception:
+        except BaseException as error:
             logger.exception("%r raised an exception; its connection is closed", self.function)
             link.fail(1011, "internal error")
+            if not isinstance(error, Exception):
+                raise
         else:
             self.close()
 
@@ -485,63 +509,3 @@ def handler_class(handler: object) -> type[WebSocket]:
     elif callable(handler):
         return _function_class(handler)
     raise TypeError(f"a handler is a subclass of WebSocket or a function f(ws, **params), not {handler!r}")
-
-
-class Heartbeat(threading.Thread):
-    """
-    Send a pong now and then, for a WebSocket that no manager has.
-
-    A manager needs no such thread: it pings by itself, and notices who does not answer.
-
-    Args:
-        websocket: Whose peer is told.
-        frequency: Seconds between two pongs; 0 or ``None`` for none at all.
-    """
-
-    def __init__(self, websocket: WebSocket, frequency: float | None = 2.0) -> None:
-        super().__init__(name="Heartbeat", daemon=True)
-        self.websocket = websocket
-        self.frequency = frequency
-        self._stopped = threading.Event()
-
-    def __enter__(self) -> Heartbeat:
-        if self.frequency:
-            self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """End the thread; again does nothing."""
-        self._stopped.set()
-
-    def run(self) -> None:
-        """Send a pong at each interval, until stopped or until that fails."""
-        if not self.frequency:
-            return
-        while not self._stopped.wait(self.frequency):
-            try:
-                self.websocket.send(PongControlMessage(b"beep"))
-            except ConnectionClosed:
-                self.websocket.close_connection()
-                return
-
-
-def _check_text(payload: bytes) -> None:
-    try:
-        check_utf8(payload)
-    except TextFrameEncodingException as error:
-        raise ValueError(f"{error}; send(data, binary=True) sends bytes that are not text") from None
-
-
-def _as_chunk(chunk: Any) -> bytes:
-    if isinstance(chunk, str):
-        return chunk.encode()
-    if isinstance(chunk, Message):
-        return chunk.data
-    if isinstance(chunk, bytes | bytearray | memoryview):
-        return bytes(chunk)
-    raise ValueError(f"a fragment is str, bytes or a Message, not {type(chunk).__name__}")

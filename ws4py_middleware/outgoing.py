@@ -1,0 +1,368 @@
+"""
+What a link sends: from any thread, in whole frames, and never more than the peer may cost.
+
+It is the half of :class:`~.link.Link` that everybody may call. One lock guards the
+core; whoever holds it gives the network what it takes, and waits for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from time import monotonic
+from typing import Any, Protocol
+
+from .core.connection import Connection
+from .core.policy import Policy
+from .core.prepared import PreparedMessage
+from .core.types import Buffer, CloseCode, State
+from .exc import ConnectionClosed
+from .inbox import Inbox, Waiter
+
+__all__ = ["Loop", "Outgoing", "TransportLike"]
+
+_OPEN = State.OPEN
+_CLOSED = State.CLOSED
+
+
+class TransportLike(Protocol):
+    """The bytes below: :class:`~.handover.Transport`, or anything with ws4py's ``recv`` and ``sendall``."""
+
+    def fileno(self) -> int: ...
+    def recv(self, size: int = ..., /) -> bytes | None: ...
+    def send(self, data: Buffer, /) -> int: ...
+    def pending(self) -> int: ...
+    def interest(self, reading: bool, writing: bool, /) -> tuple[bool, bool]: ...
+    def shutdown_write(self) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+class Loop(Protocol):
+    """
+    What a link asks of whoever runs it. All of it may be called from any thread.
+
+    ``again`` asks for a :meth:`.Link.turn`, the only place from which callbacks
+    are made; turns of one link never overlap. ``ignore`` ends the polling of a
+    descriptor of which nothing more is to be learned.
+    """
+
+    #: Whether handlers of several connections run in it.
+    is_shared: bool
+
+    def current(self) -> Hashable: ...
+    def may_wait(self) -> bool: ...
+    def make_waiter(self) -> Waiter: ...
+    def make_lock(self) -> Any: ...
+    def spawn(self, function: Callable[[], None], name: str) -> None: ...
+    def again(self, link: Any, /) -> None: ...
+    def update(self, link: Any, /) -> None: ...
+    def ignore(self, link: Any, /) -> None: ...
+    def schedule(self, link: Any, when: float, /) -> None: ...
+    def released(self, link: Any, /) -> None: ...
+
+
+class Outgoing:
+    """The sending half of a link, and what both halves share."""
+
+    __slots__ = (
+        "__weakref__",
+        "_busy",
+        "_error",
+        "_fragmenter",
+        "_fragmenters",
+        "_half_closed",
+        "_inbox",
+        "_lock",
+        "_told_closed",
+        "_waiters",
+        "blocked",
+        "conn",
+        "fd",
+        "loop",
+        "paused",
+        "released",
+        "timer",
+        "transport",
+    )
+
+    def __init__(self, transport: TransportLike, conn: Connection, loop: Loop) -> None:
+        self.transport = transport
+        self.conn = conn
+        self.loop = loop
+        self.fd = -1
+        #: Whether bytes wait for the network to take more.
+        self.blocked = False
+        #: Whether nothing is read, because the peer does not read, or the inbox is full.
+        self.paused = False
+        #: Whether the transport is closed and the loop has forgotten this link.
+        self.released = False
+        #: The time for which the loop was asked to come back; ``None``: it was not.
+        self.timer: float | None = None
+        self._lock = loop.make_lock()
+        self._busy: Hashable = None  # who runs a callback, and so corks what is sent
+        self._error: OSError | None = None  # what the connection was lost to
+        self._told_closed = False
+        self._half_closed = False
+        self._inbox: Inbox | None = None
+        self._waiters: list[Waiter] | None = None
+        self._fragmenter: Hashable = None  # who sends a message in fragments
+        self._fragmenters: list[Waiter] | None = None  # those who wait to be the next one
+
+    @property
+    def policy(self) -> Policy:
+        """The policy of the connection."""
+        return self.conn.policy
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the handler's ``closed()`` has been called, or is about to be."""
+        return self._told_closed
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether a callback of this link runs in the thread, or greenlet, that asks."""
+        return self._busy is not None and self._busy == self.loop.current()
+
+    # --- sending: any thread ------------------------------------------------------------
+
+    def send_message(self, data: Buffer, is_text: bool) -> None:
+        """
+        Send a message; wait for room, if the policy says so and the caller may.
+
+        Raises:
+            ConnectionClosed: The connection is closed, or was because the peer is too slow.
+        """
+        self._send(len(data), lambda conn: conn.send_message(data, is_text), self.loop.may_wait())
+
+    def send_fragment(self, data: Buffer, is_text: bool, *, first: bool, fin: bool) -> None:
+        """Send one fragment, as :meth:`send_message`; nothing of it is ever dropped."""
+        self._send(
+            len(data),
+            lambda conn: conn.send_fragment(data, is_text, first=first, fin=fin),
+            self.loop.may_wait(),
+            droppable=False,
+        )
+
+    def send_prepared(self, message: PreparedMessage) -> bool:
+        """
+        Send a message that goes to many; never wait and never raise.
+
+        Returns:
+            Whether it was queued: the connection is open, and the policy did not drop it.
+        """
+        try:
+            return self._send(len(message), lambda conn: conn.send_prepared(message), may_wait=False)
+        except ConnectionClosed:
+            return False
+
+    def ping(self, payload: bytes) -> None:
+        """Send a ping of the application's own."""
+        with self._lock:
+            self.conn.ping(payload)
+            self._flush_unless_corked()
+
+    def pong(self, payload: bytes) -> None:
+        """Send a pong that nobody asked for."""
+        with self._lock:
+            self.conn.pong(payload)
+            self._flush_unless_corked()
+
+    def close(self, code: int | None, reason: str) -> None:
+        """Begin the closing handshake; again does nothing."""
+        with self._lock:
+            self.conn.close(code, reason, monotonic())
+            self._flush_unless_corked()
+            self._settle()
+
+    def fail(self, code: int, reason: str) -> None:
+        """Fail the connection with a close code of this end's."""
+        with self._lock:
+            self.conn.fail(code, reason, monotonic())
+            self._flush_unless_corked()
+            self._settle()
+
+    # --- a message in fragments -----------------------------------------------------------
+
+    def begin_fragments(self) -> bool:
+        """
+        Wait until nobody else sends a message in fragments.
+
+        Returns:
+            ``False`` when the caller must not wait for that: the loop itself, or the
+            one whose fragments are not complete. Its message has to be sent in one piece.
+        """
+        me = self.loop.current()
+        while True:
+            with self._lock:
+                if self._fragmenter is None:
+                    self._fragmenter = me
+                    return True
+                if self._fragmenter == me or not self.loop.may_wait():
+                    return False
+                waiter = self.loop.make_waiter()
+                if self._fragmenters is None:
+                    self._fragmenters = []
+                self._fragmenters.append(waiter)
+            waiter.wait()
+
+    def end_fragments(self) -> None:
+        """Let the next one send its message in fragments."""
+        with self._lock:
+            self._fragmenter = None
+            if self._fragmenters:
+                self._fragmenters.pop(0).set()
+
+    def abandon_fragments(self) -> None:
+        """Fail the connection: half a message cannot be taken back, and must not pass for a whole one."""
+        with self._lock:
+            if self.conn.state is _OPEN:
+                self.conn.fail(CloseCode.INTERNAL_ERROR, "a message could not be completed", monotonic())
+                self._flush_unless_corked()
+                self._settle()
+
+    # --- room -------------------------------------------------------------------------------
+
+    def _send(
+        self, size: int, push: Callable[[Connection], None], may_wait: bool, *, droppable: bool = True
+    ) -> bool:
+        conn = self.conn
+        while True:
+            with self._lock:
+                waiter: Waiter | bool = True
+                if conn.backlog > conn.policy.write_high_water:
+                    waiter = self._make_room(size, may_wait, droppable)
+                if waiter is False:
+                    return False
+                if waiter is True:
+                    push(conn)
+                    self._flush_unless_corked()
+                    return True
+            waiter.wait()
+
+    def _make_room(self, size: int, may_wait: bool, droppable: bool) -> Waiter | bool:
+        """Decide on a message above the high-water mark: ``True`` send it, ``False`` drop it, or wait."""
+        conn = self.conn
+        if self._busy is not None:
+            self._flush()  # it may be corked only
+        if conn.state is not _OPEN:
+            return True  # the core raises what there is to say
+        policy = conn.policy
+        # Whoever sends fragments cannot wait for what is held until the last one.
+        waiting = conn.backlog if droppable else conn.queued
+        if waiting <= policy.write_high_water:
+            return True
+        is_full = conn.queued > policy.write_high_water
+        waits = policy.queue_policy == "block" or not droppable
+        if waits and may_wait and (is_full or self._fragmenter != self.loop.current()):
+            return self._add_waiter()
+        limit = policy.write_limit
+        if waiting + size <= limit:
+            return True
+        if droppable and policy.queue_policy == "drop-oldest":
+            while conn.backlog + size > limit and conn.drop_oldest():
+                pass
+            return conn.backlog + size <= limit
+        if droppable and policy.queue_policy == "drop-newest":
+            return False
+        reason = f"more than {limit} bytes wait for a peer that does not take them"
+        conn.fail(CloseCode.TRY_AGAIN_LATER, reason, monotonic(), discard=True)
+        self._flush()
+        self._settle()
+        return True
+
+    # --- below here the lock is held ------------------------------------------------------
+
+    def _flush_unless_corked(self) -> None:
+        busy = self._busy
+        if busy is None or busy != self.loop.current():
+            self._flush()
+
+    def _flush(self) -> None:
+        """Give the network what it takes, and tell those who wait for room."""
+        conn = self.conn
+        if not self.blocked:
+            while data := conn.data_to_send():
+                try:
+                    sent = self.transport.send(data)
+                except OSError as error:
+                    self._lose(error)
+                    return
+                conn.data_sent(sent, monotonic())
+                if sent < len(data):
+                    self.blocked = True
+                    self._update()
+                    self._schedule()
+                    break
+        # Not only when the poller tells of room: it may have been there at once.
+        if (self._waiters or self.paused) and conn.queued <= conn.policy.write_high_water:
+            self._wake_waiters()
+            if self.paused and not self._must_pause():
+                self._resume()
+
+    def _lose(self, error: OSError) -> None:
+        """Note that the connection is gone, and ask for the turn that tells the handler."""
+        if not self.conn.finished:
+            # Its traceback would hold the frames that hold this link, until some garbage collection.
+            self._error = error.with_traceback(None)
+            self.conn.lose(error.strerror or str(error))
+            self._settle()
+
+    def _settle(self) -> None:
+        """See to what follows from a change of state, or of a deadline."""
+        conn = self.conn
+        if conn.half_close and not self._half_closed and not conn.finished:
+            self._half_closed = True
+            self.transport.shutdown_write()
+        if conn.state is not _OPEN:
+            self._wake_waiters()
+            if conn.state is _CLOSED and (conn.finished or not self._told_closed):
+                self._again()
+            elif self.paused:
+                self._resume()  # only the peer's FIN is read for
+        self._schedule()
+
+    def _schedule(self) -> None:
+        when = self.conn.next_deadline()
+        if when is not None and (self.timer is None or when < self.timer) and not self.released:
+            self.timer = when
+            self.loop.schedule(self, when)
+
+    def _again(self) -> None:
+        self.loop.again(self)
+
+    def _update(self) -> None:
+        self.loop.update(self)
+
+    def _add_waiter(self) -> Waiter:
+        waiter = self.loop.make_waiter()
+        if self._waiters is None:
+            self._waiters = []
+        self._waiters.append(waiter)
+        return waiter
+
+    def _wake_waiters(self) -> None:
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            waiter.set()
+
+    def _pause(self) -> None:
+        if not self.paused:
+            self.paused = True
+            self.conn.pause()
+            self._update()
+
+    def _resume(self) -> None:
+        if self.paused:
+            self.paused = False
+            self.conn.resume(monotonic())
+            self._schedule()  # what stood still while nothing was read
+            self._update()
+            self._wake_waiters()
+            self._again()
+
+    def _must_pause(self) -> bool:
+        if self.conn.state is not _OPEN:
+            return False
+        if self._inbox is not None and self._inbox.is_full:
+            return True
+        return self.conn.backlog > self.conn.policy.write_high_water
