@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from _thread import RLock
 from collections.abc import Callable, Hashable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,8 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from gevent.event import Event
 from gevent.exceptions import LoopExit
-from gevent.lock import Semaphore
+from gevent.monkey import get_original
 
-from .direct import SourceTransport
-from .handover import from_socket
 from .link import Link
 from .registry import Registry
 from .timers import TimerHeap
@@ -29,9 +28,18 @@ from .websocket import WebSocket
 if TYPE_CHECKING:
     import _socket
 
+    from .inbox import Waiter
+
 __all__ = ["GreenletManager"]
 
 logger = logging.getLogger("ws4py_middleware")
+
+# Threads, not greenlets, also when ``threading`` is patched.
+_get_thread: Callable[[], int] = get_original("_thread", "get_ident")
+_make_thread_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
+
+#: How long :meth:`GreenletManager.stop` waits for hooks that are still running; seconds.
+_STOP_TIMEOUT = 1.0
 
 # libev's flags.
 _READ, _WRITE = 1, 2
@@ -58,9 +66,39 @@ class _Seat:
         self.wake.set()
 
     def close(self) -> None:
+        """Be called by the hub's thread."""
         self.reader.close()
         self.writer.close()
         self.wake.set()
+
+
+class _GreenletWaiter:
+    """What a greenlet waits on; any thread may set it."""
+
+    def __init__(self, manager: GreenletManager) -> None:
+        self._manager = manager
+        self._event = Event()
+
+    def set(self) -> None:
+        self._manager._in_hub(self._event.set)
+
+    def wait(self, timeout: float | None = None) -> object:
+        return self._event.wait(timeout)
+
+
+class _ThreadWaiter:
+    """What a thread beside the hub waits on: an event of gevent's would cost it a hub of its own."""
+
+    def __init__(self) -> None:
+        self._lock = _make_thread_lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it was set before
+            self._lock.release()
+
+    def wait(self, timeout: float | None = None) -> object:
+        return self._lock.acquire(timeout=-1 if timeout is None else timeout)
 
 
 class GreenletManager(Registry):
@@ -71,6 +109,7 @@ class GreenletManager(Registry):
     def __init__(self) -> None:
         super().__init__()
         self._hub = gevent.get_hub()
+        self._thread = _get_thread()
         self._seats: dict[Link, _Seat] = {}
         self._timers: TimerHeap[Link] = TimerHeap()
         self._alarm: Any = self._hub.loop.timer(0)
@@ -86,13 +125,13 @@ class GreenletManager(Registry):
         """Tell whether the caller may wait: all but the hub."""
         return gevent.getcurrent() is not self._hub
 
-    def make_waiter(self) -> Any:
-        """Return what a greenlet waits on."""
-        return Event()
+    def make_waiter(self) -> Waiter:
+        """Return what the calling greenlet, or thread, waits on."""
+        return _GreenletWaiter(self) if _get_thread() == self._thread else _ThreadWaiter()
 
     def make_lock(self) -> Any:
-        """Return a lock for greenlets."""
-        return Semaphore()
+        """Return the lock of one link: no greenlet waits while it has it, so it is one for threads."""
+        return RLock()
 
     def spawn(self, function: Callable[[], None], name: str) -> None:
         """Run a function in a greenlet of its own."""
@@ -109,6 +148,9 @@ class GreenletManager(Registry):
         """Watch for what a link wants now."""
         self._in_hub(self._update, link)
 
+    def ignore(self, link: Link) -> None:
+        """Do nothing: nobody watches for the end alone."""
+
     def schedule(self, link: Link, when: float) -> None:
         """Come back to a link at a point in time."""
         if self._timers.set(link, when):
@@ -120,11 +162,11 @@ class GreenletManager(Registry):
         self._forget(link)
         seat = self._seats.pop(link, None)
         if seat is not None:
-            seat.close()
+            self._in_hub(seat.close)
 
     def _in_hub(self, function: Callable[..., object], *args: Any) -> None:
-        """Call a function that is the hub's to call: now in its own thread, soon from another."""
-        if gevent.get_hub() is self._hub:
+        """Call a function that is the hub's thread's to call: now in it, soon from another."""
+        if _get_thread() == self._thread:
             function(*args)
         else:
             self._hub.loop.run_callback_threadsafe(function, *args)
@@ -142,7 +184,10 @@ class GreenletManager(Registry):
             seat.wake.set()  # the greenlet starts its own watcher
 
     def _on_writable(self, link: Link) -> None:
-        link.on_writable()
+        try:
+            link.on_writable()
+        except Exception as error:  # noqa: BLE001 - a fault of ours costs one connection, not all
+            link.on_fault(error)
 
     def _arm(self) -> None:
         when = self._timers.next()
@@ -156,7 +201,10 @@ class GreenletManager(Registry):
     def _ring(self) -> None:
         now = monotonic()
         for link in self._timers.pop_due(now):
-            link.on_deadline(now)
+            try:
+                link.on_deadline(now)
+            except Exception as error:  # noqa: BLE001 - as in _on_writable
+                link.on_fault(error)
         self._arm()
 
     # --- WebSockets ------------------------------------------------------------------------------
@@ -167,22 +215,7 @@ class GreenletManager(Registry):
 
         One that is managed already is left alone.
         """
-        if websocket in self:
-            return
-        websocket.opened()
-        link = websocket._ensure_link()
-        if link.released:
-            return  # it was closed in opened()
-        transport = link.transport
-        if isinstance(transport, SourceTransport):
-            transport = from_socket(transport.source)
-        link.transport = transport
-        link.fd = transport.fileno()
-        with self.lock:
-            self._links[link.fd] = link
-            self._emptied.clear()
-        self._sit(link)
-        link.adopt(transport, self)
+        self._add(websocket)
 
     def remove(self, websocket: WebSocket) -> None:
         """Stop managing a WebSocket, which goes on without; its ``closed()`` is not called."""
@@ -198,16 +231,32 @@ class GreenletManager(Registry):
         does that and waits. Again does nothing.
         """
         for link in list(self._links.values()):
-            link.drop()
+            link.terminate()
+        # Each is told in its own greenlet, where a hook may be waiting for something.
+        deadline = monotonic() + _STOP_TIMEOUT
+        while monotonic() < deadline and any(not link.is_mine for link in list(self._links.values())):
+            with contextlib.suppress(LoopExit):
+                self._emptied.wait(0.01)
+        for link in list(self._links.values()):
+            link.release()  # closed() comes when its hook returns
+        self._in_hub(self._alarm.stop)
+
+    def _disown(self) -> None:
+        super()._disown()
+        seats, self._seats = self._seats, {}
+        self._timers = TimerHeap()
+        self._emptied = Event()  # type: ignore[assignment]
+        self._thread = _get_thread()
         self._alarm.stop()
+        for seat in seats.values():
+            seat.close()
 
     def _loop(self) -> GreenletManager:
         return self
 
-    def _begin(self, link: Link, early: bytes) -> None:
-        seat = self._sit(link)
-        link.begin(early)
-        seat.wake.set()
+    def _begin(self, link: Link) -> None:
+        self._enter(link)
+        self._sit(link).wake.set()
 
     def _sit(self, link: Link) -> _Seat:
         seat = self._seats[link] = _Seat(self._hub.loop, link.fd)
@@ -231,9 +280,8 @@ class GreenletManager(Registry):
                         seat.reader.start(seat.on_readable)
                     seat.wake.wait()
                     seat.wake.clear()
-            except Exception as error:
-                logger.error("a fault in the connection of %r", link.handler, exc_info=error)
-                link.drop()
+            except Exception as error:  # noqa: BLE001 - as in _on_writable
+                link.on_fault(error)
 
     def _swallow(self, sink: _socket.socket) -> None:
         watcher = self._hub.loop.io(sink.fileno(), _READ)

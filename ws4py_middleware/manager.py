@@ -18,14 +18,12 @@ import logging
 import os
 import select
 import threading
-from _thread import get_ident
+from _thread import RLock, get_ident
 from collections import deque
 from collections.abc import Callable, Hashable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from .direct import SourceTransport
-from .handover import from_socket
 from .link import Link
 from .pollers import (
     HANGUP,
@@ -74,6 +72,7 @@ class WebSocketManager(Registry):
         self._poller: Poller | None = None
         self._thread: threading.Thread | None = None
         self._ident: int | None = None
+        self._stopped = threading.Event()
         self._wake_fds: tuple[int, int] | None = None
         self._woken = False
         self._turns: deque[Link] = deque()
@@ -98,7 +97,7 @@ class WebSocketManager(Registry):
             self._open()
             self.running = True
             self.closing = False
-            self._thread = threading.Thread(target=self.run, name=self.name, daemon=self.daemon)
+            self._thread = threading.Thread(target=self._run, name=self.name, daemon=self.daemon)
             self._thread.start()
 
     def join(self, timeout: float | None = None) -> None:
@@ -120,15 +119,23 @@ class WebSocketManager(Registry):
         self.running = False
         self._wake()
         thread = self._thread
-        if thread is None:
+        if thread is not None and thread.is_alive():
+            if thread is not threading.current_thread():
+                thread.join()
+        elif self._ident is None:
+            self._drop_all()
             self._close()
-        elif thread is not threading.current_thread():
-            thread.join()
+        elif self._ident != get_ident():
+            self._stopped.wait()
 
     def run(self) -> None:
-        """Poll and dispatch, until :meth:`stop`; usually in the thread that :meth:`start` makes."""
-        poller = self._open()
+        """Poll and dispatch in the caller's own thread, until :meth:`stop`."""
         self.running = True
+        self._run()
+
+    def _run(self) -> None:
+        poller = self._open()
+        self._stopped.clear()
         self._ident = get_ident()
         try:
             while self.running:
@@ -138,11 +145,14 @@ class WebSocketManager(Registry):
                 self._take_timers()
         finally:
             self._drop_all()
-            self._ident = None
             self._close()
+            self._ident = None
+            self._stopped.set()
 
     def _timeout(self) -> float | None:
         if self._turns:
+            if isinstance(self._poller, ForeignPoller):
+                self._poke()  # it cannot be told not to wait
             return 0
         when = self._timers.next()
         return None if when is None else max(when - monotonic(), 0)
@@ -163,7 +173,7 @@ class WebSocketManager(Registry):
                     link.on_hangup()
                     link.on_readable()
             except Exception as error:  # noqa: BLE001 - a fault of ours costs one connection, not all
-                self._fault(link, error)
+                link.on_fault(error)
 
     def _dispatch_other(self, fd: int) -> None:
         wake = self._wake_fds
@@ -177,8 +187,10 @@ class WebSocketManager(Registry):
         elif fd in self._foreign:
             self._run_foreign(fd)
         else:
-            # It was closed behind our back, or in this very round.
-            self._open_poller().unregister(fd)
+            with self.lock:
+                # It was closed behind our back, or in this very round; and its number not given away yet.
+                if fd not in self._links:
+                    self._open_poller().unregister(fd)
 
     def _take_turns(self) -> None:
         """Give each link that asked one turn; those that ask again meanwhile wait for the next round."""
@@ -188,7 +200,7 @@ class WebSocketManager(Registry):
             try:
                 link.turn()
             except Exception as error:  # noqa: BLE001 - as in _dispatch
-                self._fault(link, error)
+                link.on_fault(error)
 
     def _take_timers(self) -> None:
         now = monotonic()
@@ -196,20 +208,19 @@ class WebSocketManager(Registry):
             try:
                 link.on_deadline(now)
             except Exception as error:  # noqa: BLE001 - as in _dispatch
-                self._fault(link, error)
-
-    def _fault(self, link: Link, error: Exception) -> None:
-        if isinstance(error, OSError):
-            link.handler.unhandled_error(error)
-        else:
-            logger.error("a fault in the connection of %r", link.handler, exc_info=error)
-        link.drop()
+                link.on_fault(error)
 
     def _drop_all(self) -> None:
         for link in list(self._links.values()):
             link.drop()
-        for fd in list(self._sinks):
-            self._sinks.pop(fd).close()
+        for websocket in list(self._foreign.values()):
+            self._drop_foreign(websocket)
+        with self.lock:
+            sinks, self._sinks = self._sinks, {}
+        for sink in sinks.values():
+            sink.close()
+        self._turns.clear()
+        self._queued_turns.clear()
 
     # --- what links ask for: any thread --------------------------------------------------------
 
@@ -228,8 +239,8 @@ class WebSocketManager(Registry):
         return threading.Event()
 
     def make_lock(self) -> Any:
-        """Return a lock for threads."""
-        return threading.Lock()
+        """Return the lock of one link: the kernel's own, also under gevent's monkey-patching."""
+        return RLock()
 
     def spawn(self, function: Callable[[], None], name: str) -> None:
         """Run a function in a thread of its own."""
@@ -251,6 +262,11 @@ class WebSocketManager(Registry):
             if poller.needs_wake:
                 self._wake()
 
+    def ignore(self, link: Link) -> None:
+        """Poll for a link no more."""
+        if self._poller is not None:
+            self._poller.unregister(link.fd)
+
     def schedule(self, link: Link, when: float) -> None:
         """Come back to a link at a point in time."""
         if self._timers.set(link, when):
@@ -270,33 +286,22 @@ class WebSocketManager(Registry):
 
         One that is managed already is left alone.
         """
-        if websocket in self:
-            return
         if isinstance(websocket, WebSocket):
-            self._add_own(websocket)
-        else:
-            fd = websocket.sock.fileno()
-            if fd not in self._foreign:
-                websocket.opened()
-                with self.lock:
-                    self._foreign[fd] = websocket
-                self._open_poller().register(fd)
-                self._wake()
-
-    def _add_own(self, websocket: WebSocket) -> None:
-        websocket.opened()
-        link = websocket._ensure_link()
-        if link.released:
-            return  # it was closed in opened()
-        transport = link.transport
-        if isinstance(transport, SourceTransport):
-            transport = from_socket(transport.source)
-        link.adopt(transport, self)
+            self._add(websocket)
+            return
+        fd = websocket.sock.fileno()
         with self.lock:
-            self._links[link.fd] = link
-            self._emptied.clear()
-        self._open_poller().register(link.fd, *link.wants())
-        self.again(link)
+            if websocket in self or fd in self._foreign or id(websocket) in self._adding:
+                return
+            self._adding.add(id(websocket))
+        try:
+            websocket.opened()
+            with self.lock:
+                self._open_poller().register(fd)
+                self._foreign[fd] = websocket
+            self._wake()
+        finally:
+            self._adding.discard(id(websocket))
 
     def remove(self, websocket: Any) -> None:
         """Stop managing a WebSocket, which goes on without; its ``closed()`` is not called."""
@@ -331,33 +336,76 @@ class WebSocketManager(Registry):
     def __contains__(self, websocket: object) -> bool:
         return super().__contains__(websocket) or any(other is websocket for other in self._foreign.values())
 
+    def broadcast(self, message: Any, binary: bool = False) -> int:
+        """Send a message to all; see :meth:`.Registry.broadcast`. Those of other classes may have us wait."""
+        count = super().broadcast(message, binary)
+        for websocket in list(self._foreign.values()):
+            if not websocket.terminated:
+                try:
+                    websocket.send(message, binary)
+                    count += 1
+                except Exception:
+                    logger.exception("%r could not be sent to", websocket)
+        return count
+
     def _run_foreign(self, fd: int) -> None:
-        websocket = self._foreign[fd]
-        if websocket.terminated:
+        websocket = self._foreign.get(fd)
+        if websocket is None:
             return
-        try:
-            more = websocket.once()
-        except Exception:
-            logger.exception("%r raised an exception", websocket)
-            more = False
+        more = False
+        if not websocket.terminated:
+            try:
+                more = websocket.once()
+            except Exception:
+                logger.exception("%r raised an exception", websocket)
         if not more:
-            self.remove(websocket)
-            websocket.terminate()
+            self._drop_foreign(websocket)
+
+    def _drop_foreign(self, websocket: Any) -> None:
+        self.remove(websocket)
+        if not websocket.terminated:
+            try:
+                websocket.terminate()
+            except Exception:
+                logger.exception("%r raised an exception", websocket)
 
     # --- inside --------------------------------------------------------------------------------
 
     def _loop(self) -> WebSocketManager:
         return self
 
-    def _begin(self, link: Link, early: bytes) -> None:
-        link.begin(early)
-        self._open_poller().register(link.fd)
+    def _begin(self, link: Link) -> None:
+        # In one: the thread must not find a descriptor that is polled and stands in no book.
+        with self.lock:
+            self._open_poller().register(link.fd, *link.wants())
+            self._enter(link)
         self.again(link)
+
+    def _disown(self) -> None:
+        super()._disown()
+        self._poller = None
+        given = self._given_poller
+        if isinstance(given, EPollPoller | KQueuePoller | SelectPoller):
+            # The kernel's object is one and the same in both processes.
+            self._given_poller = type(given)(given.timeout)
+        for fd in self._wake_fds or ():
+            os.close(fd)
+        for sink in self._sinks.values():
+            sink.close()
+        self._wake_fds = self._thread = self._ident = None
+        self.running = self._woken = False
+        self._stopped, self._emptied = threading.Event(), threading.Event()
+        self._timers = TimerHeap()
+        self._turns, self._queued_turns = deque(), set()
+        self._sinks, self._foreign = {}, {}
 
     def _swallow(self, sink: _socket.socket) -> None:
         with self.lock:
             self._sinks[sink.fileno()] = sink
-        self._open_poller().register(sink.fileno())
+            poller = self._open_poller()
+            poller.register(sink.fileno())
+        if poller.needs_wake:
+            self._wake()
 
     def _read_sink(self, fd: int) -> None:
         sink = self._sinks[fd]
@@ -368,8 +416,9 @@ class WebSocketManager(Registry):
             return
         except OSError as error:
             logger.debug("the server has reset its dummy: %s", error)
-        self._open_poller().unregister(fd)
-        del self._sinks[fd]
+        with self.lock:
+            self._open_poller().unregister(fd)
+            self._sinks.pop(fd, None)
         sink.close()
 
     def _wait_empty(self, timeout: float) -> None:
@@ -395,6 +444,10 @@ class WebSocketManager(Registry):
                 os.set_blocking(read, False)
                 os.set_blocking(write, False)
                 poller.register(read)
+                if not isinstance(poller, ForeignPoller):
+                    # Those that came while the last run ended; again does no harm.
+                    for link in self._links.values():
+                        poller.register(link.fd, *link.wants())
             return poller
 
     def _close(self) -> None:
@@ -411,8 +464,10 @@ class WebSocketManager(Registry):
 
     def _wake(self) -> None:
         """Let the poller return; from the thread itself there is no need."""
-        if get_ident() == self._ident or self._woken:
-            return
+        if get_ident() != self._ident and not self._woken:
+            self._poke()
+
+    def _poke(self) -> None:
         with self.lock:
             if self._wake_fds is not None and not self._woken:
                 self._woken = True

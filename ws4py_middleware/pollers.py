@@ -178,22 +178,24 @@ class EPollPoller(Poller):
 
     def __init__(self, timeout: float = 0.1) -> None:
         super().__init__(timeout)
+        self._lock = threading.Lock()
         self._epoll = select.epoll()
 
     def register(self, fd: int, read: bool = True, write: bool = False) -> None:
         """Add a descriptor; see :meth:`Poller.register`."""
-        if self._epoll.closed:
-            self._epoll = select.epoll()  # in use again after release()
-        try:
-            self._epoll.register(fd, read * select.EPOLLIN | write * select.EPOLLOUT)
-        except FileExistsError:
-            self._epoll.modify(fd, read * select.EPOLLIN | write * select.EPOLLOUT)
+        with self._lock:
+            if self._epoll.closed:
+                self._epoll = select.epoll()  # in use again after release()
+            try:
+                self._epoll.register(fd, read * select.EPOLLIN | write * select.EPOLLOUT)
+            except FileExistsError:
+                self._epoll.modify(fd, read * select.EPOLLIN | write * select.EPOLLOUT)
 
     def modify(self, fd: int, read: bool, write: bool) -> None:
         """Change what a descriptor is watched for."""
         try:
             self._epoll.modify(fd, read * select.EPOLLIN | write * select.EPOLLOUT)
-        except FileNotFoundError:
+        except (OSError, ValueError):  # not registered, closed, or released
             return
 
     def unregister(self, fd: int) -> None:
@@ -213,7 +215,8 @@ class EPollPoller(Poller):
 
     def release(self) -> None:
         """Close the epoll descriptor."""
-        self._epoll.close()
+        with self._lock:
+            self._epoll.close()
 
 
 class KQueuePoller(Poller):
@@ -231,6 +234,8 @@ class KQueuePoller(Poller):
         with self._lock:
             if self._kqueue.closed:
                 self._kqueue = self._select.kqueue()  # in use again after release()
+            # The kernel forgets a descriptor that is closed, and its number comes again.
+            self._remove(fd)
             self._change(fd, read, write)
 
     def modify(self, fd: int, read: bool, write: bool) -> None:
@@ -242,11 +247,7 @@ class KQueuePoller(Poller):
     def unregister(self, fd: int) -> None:
         """Remove a descriptor; also one that was closed, whose filters the kernel has removed itself."""
         with self._lock:
-            try:
-                self._change(fd, False, False)
-            except OSError:
-                pass
-            self._interest.pop(fd, None)
+            self._remove(fd)
 
     def wait(self, timeout: float | None) -> list[tuple[int, int]]:
         """Wait for readiness; see :meth:`Poller.wait`."""
@@ -262,8 +263,16 @@ class KQueuePoller(Poller):
 
     def release(self) -> None:
         """Close the kqueue's descriptor."""
-        self._kqueue.close()
-        self._interest.clear()
+        with self._lock:
+            self._kqueue.close()
+            self._interest.clear()
+
+    def _remove(self, fd: int) -> None:
+        try:
+            self._change(fd, False, False)
+        except (OSError, ValueError):
+            pass  # closed, or released
+        self._interest.pop(fd, None)
 
     def _change(self, fd: int, read: bool, write: bool) -> None:
         kq = self._select
@@ -299,7 +308,10 @@ class ForeignPoller(Poller):
 
     def register(self, fd: int, read: bool = True, write: bool = False) -> None:
         """Add a descriptor; see :meth:`Poller.register`."""
-        self.poller.register(fd)
+        with self._lock:
+            self._paused.discard(fd)
+            self._writing.discard(fd)
+            self.poller.register(fd)
         if not read or write:
             self.modify(fd, read, write)
 

@@ -7,15 +7,20 @@ import errno
 import logging
 import os
 import threading
+import weakref
+from _thread import RLock  # also under gevent's monkey-patching: it is never held while anybody waits
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from .core.connection import Connection
+from .core.frames import check_close_code
 from .core.handshake import Upgrade
 from .core.policy import Policy
+from .direct import SourceTransport
 from .exc import HandshakeError
+from .handover import from_socket
 from .hub import prepare
 from .link import Link, TransportLike
 from .websocket import WebSocket
@@ -34,6 +39,11 @@ _SPARE_DESCRIPTORS = 64
 #: How long a refused client is asked to wait; seconds.
 _RETRY_AFTER = 5
 
+#: How often it is logged that there are no descriptors left; seconds.
+_WARN_INTERVAL = 1.0
+
+_GOING_AWAY = 1001, "Server is shutting down"
+
 
 class Registry(ABC):
     """The WebSockets of one manager. Safe from any thread."""
@@ -44,12 +54,15 @@ class Registry(ABC):
     shutdown_timeout: float = 3.0
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock: Any = RLock()
         #: Whether new connections are refused, because the process is about to end.
         self.closing = False
         self._pid = os.getpid()
         self._links: dict[int, Link] = {}
+        self._adding: set[int] = set()
         self._emptied = threading.Event()
+        self._warned_at = 0.0
+        _registries.add(self)
 
     # --- admission -----------------------------------------------------------------------
 
@@ -68,9 +81,12 @@ class Registry(ABC):
         if limit is not None and len(self._links) >= limit:
             raise HandshakeError(f"this server has {limit} WebSockets open and takes no more", 503, retry)
         if not _has_spare_descriptors():
-            logger.warning(
-                "a WebSocket was refused: the process has hardly a file descriptor left (ulimit -n)"
-            )
+            now = monotonic()
+            if now - self._warned_at >= _WARN_INTERVAL:
+                self._warned_at = now
+                logger.warning(
+                    "WebSockets are refused: the process has hardly a file descriptor left (ulimit -n)"
+                )
             raise HandshakeError("this server has no room for another connection", 503, retry)
 
     def attach(
@@ -106,12 +122,44 @@ class Registry(ABC):
         link.fd = transport.fileno()
         websocket.sock = getattr(transport, "sock", transport)
         websocket._bind(link)
-        with self.lock:
-            self._links[link.fd] = link
-            self._emptied.clear()
-        self._begin(link, early)
+        # Before anybody polls: what is read from the socket comes behind these.
+        link.begin(early)
+        self._admit(link)
         if sink is not None:
             self._swallow(sink)
+
+    def _add(self, websocket: WebSocket) -> None:
+        """Manage a WebSocket that was made by hand; its ``opened()`` is called here."""
+        with self.lock:
+            if websocket in self or id(websocket) in self._adding:
+                return
+            self._adding.add(id(websocket))
+        try:
+            link = websocket._ensure_link()
+            link.open()
+            if link.released:
+                return  # it was closed in opened()
+            transport = link.transport
+            if isinstance(transport, SourceTransport):
+                transport = from_socket(transport.source)
+            link.adopt(transport, self._loop())
+            self._admit(link)
+        finally:
+            self._adding.discard(id(websocket))
+
+    def _admit(self, link: Link) -> None:
+        with self.lock:
+            stale = self._links.get(link.fd)
+        try:
+            self._begin(link)
+        except BaseException:
+            link.drop()
+            raise
+        if stale is not None:
+            # Its socket was closed behind our back, and the number given to another connection.
+            stale.terminate()
+        if self.closing:
+            link.close(*_GOING_AWAY)
 
     # --- all of them -----------------------------------------------------------------------
 
@@ -145,10 +193,19 @@ class Registry(ABC):
         prepared = prepare(message, binary)
         return sum(websocket.deliver(prepared) for websocket in self if isinstance(websocket, WebSocket))
 
-    def close_all(self, code: int = 1001, message: str = "Server is shutting down") -> None:
-        """Begin the closing handshake of all, and do not wait for its end."""
+    def close_all(self, code: int = _GOING_AWAY[0], message: str = _GOING_AWAY[1]) -> None:
+        """
+        Begin the closing handshake of all, and do not wait for its end.
+
+        Raises:
+            ValueError: The code may not be sent, :rfc:`6455#section-7.4`.
+        """
+        check_close_code(code)
         for websocket in self:
-            websocket.close(code=code, reason=message)
+            try:
+                websocket.close(code=code, reason=message)
+            except Exception:
+                logger.exception("%r could not be closed", websocket)
 
     def shutdown(self, timeout: float | None = None) -> None:
         """
@@ -176,8 +233,8 @@ class Registry(ABC):
         """Return the loop that links are given."""
 
     @abstractmethod
-    def _begin(self, link: Link, early: bytes) -> None:
-        """Let the first turn of a link happen."""
+    def _begin(self, link: Link) -> None:
+        """Poll for a link, put it on the books, and let its first turn happen."""
 
     @abstractmethod
     def _swallow(self, sink: _socket.socket) -> None:
@@ -186,6 +243,23 @@ class Registry(ABC):
     @abstractmethod
     def _wait_empty(self, timeout: float) -> None:
         """Wait until there are no connections."""
+
+    def _disown(self) -> None:
+        """Forget, in a forked child, all that is the parent's."""
+        links = list(self._links.values())
+        self.lock = RLock()
+        self.closing = False
+        self._pid = os.getpid()
+        self._links = {}
+        self._adding = set()
+        for link in links:
+            link.disown()
+
+    def _enter(self, link: Link) -> None:
+        """Put a link on the books."""
+        with self.lock:
+            self._links[link.fd] = link
+            self._emptied.clear()
 
     def _forget(self, link: Link) -> bool:
         """Take a link off the books; return whether it stood there."""
@@ -214,3 +288,15 @@ def _has_spare_descriptors() -> bool:
     with contextlib.suppress(OSError):
         os.close(probe)
     return probe < limit - min(_SPARE_DESCRIPTORS, limit // 8)
+
+
+_registries: weakref.WeakSet[Registry] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for registry in list(_registries):
+        registry._disown()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import threading
+from _thread import RLock
 from typing import Generic, TypeVar
 
 __all__ = ["TimerHeap"]
@@ -31,7 +31,7 @@ class TimerHeap(Generic[_Owner]):
     """Points in time, at most one an owner, the earliest first. Safe from any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = RLock()
         # The number keeps the heap from comparing timers.
         self._heap: list[tuple[float, int, _Timer[_Owner]]] = []
         self._timers: dict[_Owner, _Timer[_Owner]] = {}
