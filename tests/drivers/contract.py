@@ -280,14 +280,14 @@ class Contract:
         peer = host.connect(recorder, host.small_pair, write_high_water=1000)
 
         def send() -> None:
-            with pytest.raises(ConnectionClosed):
-                while True:
-                    recorder.send(bytes(1000), binary=True)
+            while True:
+                recorder.send(bytes(1000), binary=True)
 
         join = host.spawn(send)
         host.wait_until(lambda: recorder._link is not None and recorder._link._waiters)
         peer.sock.close()
-        join()
+        with pytest.raises(ConnectionClosed):
+            join()
         host.wait_closed(recorder)
 
     def test_echo_flood_of_one_who_does_not_read_is_paused_and_loses_nothing(self, host: Host) -> None:
@@ -340,7 +340,6 @@ class Contract:
     def test_keepalive_measures_latency(self, host: Host) -> None:
         recorder = Recorder()
         peer = host.connect(recorder, ping_interval=0.02, ping_timeout=5.0)
-        assert recorder.latency is None
         frame = peer.read_frame()
         assert frame.opcode == PING
         peer.pong(frame.payload)
@@ -376,8 +375,7 @@ class Contract:
         assert time.monotonic() - began < 2
         # A FIN would wait behind what the peer does not read, for minutes.
         with pytest.raises(ConnectionResetError):
-            while peer.sock.recv(2**20):
-                pass
+            list(peer.frames())
 
     def test_close_deaf_peer_is_dropped(self, host: Host) -> None:
         recorder = Recorder()

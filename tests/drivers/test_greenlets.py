@@ -31,11 +31,16 @@ class GreenletHost(Host):
         return client, server
 
     def socketpair(self) -> tuple[Any, Any]:
-        return gevent.socket.socketpair()  # type: ignore[no-any-return]
+        client, server = gevent.socket.socketpair()
+        return client, server
 
     def spawn(self, function: Callable[[], object]) -> Callable[[], None]:
         greenlet = gevent.spawn(function)
-        return lambda: greenlet.get(timeout=10)
+
+        def join() -> None:
+            greenlet.get(timeout=10)
+
+        return join
 
 
 @pytest.fixture

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
-from tests.drivers.contract import Contract, Host
-from tests.drivers.peer import tcp_pair
-from ws4py_middleware.manager import EPollPoller, SelectPoller, WebSocketManager
+from tests.drivers.contract import Contract
+from tests.drivers.peer import wait_until
+from tests.drivers.threads import ThreadHost
+from ws4py_middleware.manager import EPollPoller, SelectPoller
 
 
 @pytest.fixture(params=[EPollPoller, SelectPoller])
 def host(request: pytest.FixtureRequest) -> Iterator[ThreadHost]:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     host = ThreadHost(request.param())
     yield host
     host.close()
-    deadline = time.monotonic() + 5
-    while threading.active_count() > before:
-        assert time.monotonic() < deadline, threading.enumerate()
-        time.sleep(0.001)
+    wait_until(lambda: set(threading.enumerate()) <= before)
 
 
 class TestContract(Contract):
