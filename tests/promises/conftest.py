@@ -1,0 +1,85 @@
+"""Servers for the promises: one of each kind for all tests, and fresh ones for those who count bytes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+
+from tests.promises.attacker import warm_up
+from tests.servers import Server, start
+
+APP = "tests.promises.app:app"
+SYNC, GTHREAD, GEVENT = "gunicorn-sync", "gunicorn-gthread", "gunicorn-gevent"
+ALL = (SYNC, GTHREAD, GEVENT)
+
+StartFresh = Callable[..., AbstractContextManager[Server]]
+
+
+def check_log(log: str, tracebacks: int = 0) -> None:
+    """P25: nothing that a client does makes a traceback, nor an error of the server's."""
+    assert log.count("Traceback") == tracebacks, log
+    if not tracebacks:
+        assert "[ERROR]" not in log, log
+        assert "[CRITICAL]" not in log, log
+
+
+@pytest.fixture(scope="session")
+def shared_servers() -> Iterator[dict[str, Server]]:
+    with contextlib.ExitStack() as stack:
+        servers: dict[str, Server] = {}
+
+        class Started(dict[str, Server]):
+            def __missing__(self, kind: str) -> Server:
+                self[kind] = servers[kind] = stack.enter_context(start(kind, APP))
+                warm_up(servers[kind])
+                return servers[kind]
+
+        yield Started()
+        for server in servers.values():
+            check_log(server.log)
+
+
+@pytest.fixture(params=ALL)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def server(kind: str, shared_servers: dict[str, Server]) -> Iterator[Server]:
+    """One server for many tests; nobody may have made it print a traceback (P25)."""
+    server = shared_servers[kind]
+    pid = server.pid
+    yield server
+    assert server.pid == pid, f"the worker has died:\n{server.log}"
+    check_log(server.log)
+
+
+@pytest.fixture
+def start_fresh(kind: str) -> StartFresh:
+    """Return what starts a server of one's own, with a count of the tracebacks that are asked for."""
+
+    @contextlib.contextmanager
+    def run(tracebacks: int = 0, **options: Any) -> Iterator[Server]:
+        with start(kind, APP, **options) as server:
+            warm_up(server)
+            pid = server.pid
+            yield server
+            assert server.pid == pid, f"the worker has died:\n{server.log}"
+            check_log(server.log, tracebacks)
+
+    return run
+
+
+@pytest.fixture(scope="module", params=ALL)
+def fresh(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server of the module's own, for those who count bytes."""
+    with start(request.param, APP) as server:
+        warm_up(server)
+        pid = server.pid
+        yield server
+        assert server.pid == pid, f"the worker has died:\n{server.log}"
+        check_log(server.log)
