@@ -34,6 +34,29 @@ class SourceTransport:
 
     def __init__(self, source: Any) -> None:
         self.source = source
+        self._addresses: dict[str, Any] = {}
+        # Now, because closed() may ask for the peer's when there is none any more.
+        for query in ("getsockname", "getpeername"):
+            if hasattr(source, query):
+                with contextlib.suppress(OSError):
+                    self._ask(query)
+
+    @property
+    def local_address(self) -> Any:
+        """This end's address; see :attr:`.WebSocket.local_address`."""
+        return self._ask("getsockname")
+
+    @property
+    def peer_address(self) -> Any:
+        """The peer's address; see :attr:`.WebSocket.peer_address`."""
+        return self._ask("getpeername")
+
+    def _ask(self, query: str) -> Any:
+        if query not in self._addresses:
+            address = getattr(self.source, query)()
+            # IPv6 has two more, which ws4py leaves out.
+            self._addresses[query] = address[:2] if isinstance(address, tuple) else address
+        return self._addresses[query]
 
     def fileno(self) -> int:
         """Return the source's descriptor; -1 when it has none."""

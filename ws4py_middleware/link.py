@@ -148,7 +148,7 @@ class Link(Outgoing):
         """End the connection at once, from within the loop: the handler is told, the transport closed."""
         with self._lock:
             self.conn.lose("Going away")
-        self._conclude()
+        self._conclude(tell=self._told_opened)  # who was not told of the beginning needs no end
         self.release()
 
     def on_fault(self, error: Exception) -> None:
@@ -321,7 +321,7 @@ class Link(Outgoing):
         if not isinstance(error, Exception) and not self.loop.is_shared:
             raise error
 
-    def _conclude(self) -> None:
+    def _conclude(self, tell: bool = True) -> None:
         """Tell the handler of the end, once, and let go of the transport when nothing is waited for."""
         with self._lock:
             told, self._told_closed = self._told_closed, True
@@ -330,7 +330,7 @@ class Link(Outgoing):
                 self._inbox.end()
         if not told and self.on_closed is not None:
             self.on_closed()
-        if not told and self._told_opened:  # who was never told of the beginning needs no end
+        if not told and tell:
             error = self._error
             if error is not None and not _is_the_peers(error):
                 self._callback(self.handler.unhandled_error, error)

@@ -33,7 +33,6 @@ from .core.connection import Connection
 from .core.policy import Policy
 from .core.prepared import PreparedMessage
 from .core.types import Buffer, Side, State
-from .core.utf8 import IncrementalUtf8
 from .direct import CallersLoop, SourceTransport
 from .exc import ConnectionClosed
 from .heartbeat import Heartbeat
@@ -45,7 +44,7 @@ from .messaging import (
     PingControlMessage,
     PongControlMessage,
 )
-from .payloads import as_chunk, check_piece, check_text
+from .payloads import check_pieces, check_text
 
 __all__ = ["EchoWebSocket", "FunctionHandler", "Heartbeat", "WebSocket", "handler_class"]
 
@@ -207,32 +206,23 @@ class WebSocket:
             raise ValueError(f"{message!r} is neither text nor binary, and no control message")
 
     def _send_fragments(self, link: Link, chunks: Iterable[Any], binary: bool) -> None:
+        pieces = check_pieces(chunks, not binary)
         if not link.begin_fragments():
-            whole = b"".join(map(as_chunk, chunks))
-            if not binary:
-                check_text(whole)
-            link.send_message(whole, not binary)
+            link.send_message(b"".join(pieces), not binary)
             return
+        first = True
+        last: bytes | None = None
         try:
-            utf8 = None if binary else IncrementalUtf8()
-            first = True
-            last: bytes | None = None
-            try:
-                for chunk in chunks:
-                    data = as_chunk(chunk)
-                    if utf8 is not None:
-                        check_piece(utf8, data)
-                    if last is not None:
-                        link.send_fragment(last, not binary, first=first, fin=False)
-                        first = False
-                    last = data
-                if utf8 is not None:
-                    check_piece(utf8, b"", final=True)
-            except BaseException:
-                if not first:
-                    link.abandon_fragments()
-                raise
+            for piece in pieces:
+                if last is not None:
+                    link.send_fragment(last, not binary, first=first, fin=False)
+                    first = False
+                last = piece
             link.send_fragment(last or b"", not binary, first=first, fin=True)
+        except BaseException:
+            if not first:
+                link.abandon_fragments()
+            raise
         finally:
             link.end_fragments()
 
@@ -329,12 +319,12 @@ class WebSocket:
     @property
     def local_address(self) -> Any:
         """This end's address: (host, port), or the path of a Unix socket."""
-        return self._address("local_address", "getsockname")
+        return self._transport.local_address
 
     @property
     def peer_address(self) -> Any:
         """The peer's address: (host, port), or the path of a Unix socket; also after the end."""
-        return self._address("peer_address", "getpeername")
+        return self._transport.peer_address
 
     def _is_terminated(self, side: Side) -> bool:
         if self._link is None:
@@ -344,12 +334,9 @@ class WebSocket:
             return True
         return (conn.close_sent if side is conn.side else conn.close_received) is not None
 
-    def _address(self, name: str, query: str) -> Any:
-        transport = None if self._link is None else self._link.transport
-        if transport is not None and hasattr(transport, name):
-            return getattr(transport, name)
-        address = getattr(self.sock, query)()
-        return address[:2] if isinstance(address, tuple) else address
+    @property
+    def _transport(self) -> Any:
+        return SourceTransport(self.sock) if self._link is None else self._link.transport
 
     # --- without a manager: the caller's thread ----------------------------------------------
 
