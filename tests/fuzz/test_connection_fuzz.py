@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.core.pair import ConnectionPair
-from tests.core.wire import describe
+from tests.core.wire import KEY, PING, PONG, TEXT, build_frame, describe
 from tests.fuzz.reference import Incomplete, Limits, Reader
 from tests.fuzz.reference import is_text as is_utf8
 from tests.fuzz.strategies import make_deflate, payloads, texts, wild_frames
@@ -225,20 +225,32 @@ class HostileMachine(RuleBasedStateMachine):
         self.wire = bytearray()
         self.state = State.OPEN
         self.fragmenting = False
+        self.is_late = False
 
     @rule(data=st.data(), count=st.integers(0, 4), cut=st.integers(0, 20))
     def receive_data(self, data: st.DataObject, count: int, cut: int) -> None:
-        if self.connection.eof_received:
-            return
         frames = [data.draw(wild_frames(self.side is Side.SERVER)) for _ in range(count)]
         wire = b"".join(frames) or data.draw(st.binary(max_size=30))
+        self._receive(wire, cut)
+
+    @rule(
+        opcodes=st.lists(st.sampled_from([TEXT, PING, PING, PONG]), min_size=1, max_size=5),
+        cut=st.integers(0, 7),
+    )
+    def receive_good_data(self, opcodes: list[int], cut: int) -> None:
+        key = KEY if self.side is Side.SERVER else None
+        self._receive(b"".join(build_frame(opcode, b"good", key=key) for opcode in opcodes), cut // 6)
+
+    def _receive(self, wire: bytes, cut: int) -> None:
+        if self.connection.eof_received:
+            return
         self.connection.receive_data(wire[: len(wire) - cut] if cut < len(wire) else wire, self.now)
 
     @rule()
     def parse_on(self) -> None:
         self.connection.receive_data(b"", self.now)
 
-    @precondition(lambda self: self.now > 10)
+    @precondition(lambda self: self.now > 6)
     @rule()
     def receive_eof(self) -> None:
         self.connection.receive_eof(self.now)
@@ -295,7 +307,9 @@ class HostileMachine(RuleBasedStateMachine):
     @rule(length=times)
     def let_time_pass(self, length: float) -> None:
         self.now += length
+        was_finished = self.connection.finished
         self.connection.handle_deadline(self.now)
+        self.is_late = self.is_late or self.connection.finished != was_finished
         deadline = self.connection.next_deadline()
         assert deadline is None or deadline > self.now
 
@@ -306,7 +320,7 @@ class HostileMachine(RuleBasedStateMachine):
         else:
             self.connection.resume(self.now)
 
-    @precondition(lambda self: self.now > 5)
+    @precondition(lambda self: self.now > 2)
     @rule(code=st.one_of(codes, st.integers(0, 5000)), fail=st.booleans(), discard=st.booleans())
     def close_or_fail(self, code: int | None, fail: bool, discard: bool) -> None:
         before = self.connection.close_sent
@@ -339,6 +353,7 @@ class HostileMachine(RuleBasedStateMachine):
             assert not connection.has_events
         if connection.finished:
             assert connection.state is State.CLOSED
+            assert self.is_late or not connection.queued
         elif connection.state is not State.OPEN:
             assert connection.next_deadline() is not None, "it would stay for ever"
 
@@ -366,8 +381,10 @@ class HostileMachine(RuleBasedStateMachine):
             while reader.read_frame():
                 pass
         except Incomplete:
-            assert self.connection.close_code is not None
-        assert reader.position == len(wire)
+            # It was lost before a Close frame was out, at any byte.
+            assert self.is_late or self.connection.close_code == 1006
+        else:
+            assert reader.position == len(wire)
 
 
 TestPair = PairMachine.TestCase
