@@ -14,7 +14,8 @@ HEAD = """\
 The [Autobahn testsuite](https://github.com/crossbario/autobahn-testsuite) sends {cases} cases to the
 echo server of `examples/echo` under stock gunicorn, one worker, with the limits raised to what the
 suite needs (messages of 16 MiB; 65,536 fragments and an empty one that ends the message) and
-permessage-deflate switched on. Each case is judged twice: did the server do the right thing, and did the connection end rightly.
+permessage-deflate switched on. Each case is judged twice: did the server do the right thing, and did the
+connection end rightly.
 
 `scripts/autobahn all` does the same from a checkout anywhere; `.ci/run` runs the `ci` set (all but the
 long compression cases) and fails on anything but `OK` and `INFORMATIONAL`. In the informational cases
