@@ -20,7 +20,7 @@ import select
 import threading
 from _thread import RLock, get_ident
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -226,9 +226,8 @@ class WebSocketManager(Registry):
 
     is_shared = True
 
-    def current(self) -> Hashable:
-        """Return the calling thread."""
-        return get_ident()
+    # The calling thread; asked for with each message, so without a call in between.
+    current = staticmethod(get_ident)
 
     def may_wait(self) -> bool:
         """Tell whether the caller may wait: every thread but the manager's."""

@@ -7,7 +7,8 @@ core; whoever holds it gives the network what it takes, and waits for nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import functools
+from collections.abc import Callable, Hashable, Sized
 from time import monotonic
 from typing import Any, Protocol
 
@@ -132,16 +133,12 @@ class Outgoing:
         Raises:
             ConnectionClosed: The connection is closed, or was because the peer is too slow.
         """
-        self._send(len(data), lambda conn: conn.send_message(data, is_text), self.loop.may_wait())
+        self._send(self.conn.send_message, data, is_text)
 
     def send_fragment(self, data: Buffer, is_text: bool, *, first: bool, fin: bool) -> None:
         """Send one fragment, as :meth:`send_message`; nothing of it is ever dropped."""
-        self._send(
-            len(data),
-            lambda conn: conn.send_fragment(data, is_text, first=first, fin=fin),
-            self.loop.may_wait(),
-            droppable=False,
-        )
+        push = functools.partial(self.conn.send_fragment, first=first, fin=fin)
+        self._send(push, data, is_text, droppable=False)
 
     def send_prepared(self, message: PreparedMessage) -> bool:
         """
@@ -151,7 +148,7 @@ class Outgoing:
             Whether it was queued: the connection is open, and the policy did not drop it.
         """
         try:
-            return self._send(len(message), lambda conn: conn.send_prepared(message), may_wait=False)
+            return self._send(self.conn.send_prepared, message, waits=False)
         except ConnectionClosed:
             return False
 
@@ -223,18 +220,25 @@ class Outgoing:
     # --- room -------------------------------------------------------------------------------
 
     def _send(
-        self, size: int, push: Callable[[Connection], None], may_wait: bool, *, droppable: bool = True
+        self,
+        push: Callable[..., None],
+        message: Sized,
+        *args: Any,
+        waits: bool = True,
+        droppable: bool = True,
     ) -> bool:
+        """Push a message into the core when there is room for it; return whether it was not dropped."""
         conn = self.conn
+        high_water = conn.policy.write_high_water
         while True:
             with self._lock:
                 waiter: Waiter | bool = True
-                if conn.backlog > conn.policy.write_high_water:
-                    waiter = self._make_room(size, may_wait, droppable)
+                if conn.backlog > high_water:
+                    waiter = self._make_room(len(message), waits and self.loop.may_wait(), droppable)
                 if waiter is False:
                     return False
                 if waiter is True:
-                    push(conn)
+                    push(message, *args)
                     self._flush_unless_corked()
                     return True
             waiter.wait()
