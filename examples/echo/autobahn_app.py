@@ -26,7 +26,7 @@ app = WebSocketMiddleware(
     site,
     {"/": EchoWebSocket},
     max_message_size=16 * 1024 * 1024,
-    max_fragments=65_537,  # the 65,536 of 9.3.1 and 9.4.1, and an empty frame that ends the message
+    max_fragments=65_536,
     write_limit=32 * 1024 * 1024,
     compression=True,
 )

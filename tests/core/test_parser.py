@@ -620,3 +620,12 @@ def test_payloads_do_not_keep_what_was_read_alive() -> None:
         assert len(kept) == 50
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("last", "taken"), [(b"", True), (b"x", False)])
+def test_max_fragments_reached_only_an_empty_frame_may_end_the_message(last: bytes, taken: bool) -> None:
+    parser = Parser(Side.CLIENT, POLICY.replace(max_fragments=3))
+    wire = b"\x02\x01a" + b"\x00\x01b" * 2 + bytes((0x80, len(last))) + last
+    events = parser.feed(wire)
+    assert [repr(event) for event in events] == (["MessageReceived(b'abb', is_text=False)"] if taken else [])
+    assert (parser.error is None) is taken

@@ -174,9 +174,9 @@ class Parser:
             if mask_bit:
                 start += 4
                 if start > end:
-                    self._check_size(size)
+                    self._check_size(first, size)
                     break
-            self._check_size(size)
+            self._check_size(first, size)
             frames -= 1
             stop = start + size
             if stop <= end and self._message is None and (first == 0x81 or first == 0x82):
@@ -239,7 +239,7 @@ class Parser:
             raise ProtocolException(f"a length of {size} in 64 bits; the shortest form must be used")
         return size, position + 8
 
-    def _check_size(self, size: int) -> None:
+    def _check_size(self, first: int, size: int) -> None:
         """Check the announced length of a data frame, and the number of frames in its message."""
         limit = self._frame_limit
         if limit is not None and size > limit:
@@ -249,7 +249,13 @@ class Parser:
             limit = self._max_message_size
             if limit is not None and len(message) + size > limit and not self._compressed:
                 raise FrameTooLargeException(f"a message of more than {limit} bytes")
-            if self._max_fragments is not None and self._fragments >= self._max_fragments:
+            # A last frame without a payload only says that the ones before it were all.
+            is_full_stop = first & 0x80 and not size
+            if (
+                self._max_fragments is not None
+                and self._fragments >= self._max_fragments
+                and not is_full_stop
+            ):
                 raise FrameTooLargeException(f"a message of more than {self._max_fragments} frames")
 
     # --- control frames --------------------------------------------------------------

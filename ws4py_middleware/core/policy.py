@@ -66,7 +66,7 @@ class Policy:
     max_message_size: int | None = MiB
     #: Largest frame, judged from its header; ``None`` means ``max_message_size`` → 1009.
     max_frame_size: int | None = None
-    #: Most frames that one message may come in, empty ones counted → 1009.
+    #: Most frames that one message may come in, empty ones counted except a last one → 1009.
     max_fragments: int | None = 4096
     #: Most control frames without a data frame between them, within one second → 1008.
     max_control_frames: int | None = 1024
