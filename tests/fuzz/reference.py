@@ -93,7 +93,7 @@ class Reader:
             if size >= 1 << 63 or size <= 0xFFFF:
                 raise Fault(1002)
         if opcode < 8:
-            self.check_limits(size)
+            self.check_limits(fin, size)
         key = self.take(4) if self.masked else b"\0\0\0\0"
         start = self.position
         complete = len(self.wire) - start >= size
@@ -121,11 +121,12 @@ class Reader:
         if any(faults):
             raise Fault(1002)
 
-    def check_limits(self, size: int) -> None:
+    def check_limits(self, fin: int, size: int) -> None:
         before = sum(map(len, self.pieces)) if self.opcode and not self.compressed else 0
         if size > self.limits.message_size or before + size > self.limits.message_size:
             raise Fault(1009)
-        if self.opcode and len(self.pieces) >= self.limits.fragments:
+        only_ends = fin and not size
+        if self.opcode and len(self.pieces) >= self.limits.fragments and not only_ends:
             raise Fault(1009)
 
     def take_control(self, opcode: int, payload: bytes) -> bool:
