@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from .core.connection import Connection
 from .core.events import MessageReceived, PongReceived
 from .core.types import CloseCode, State
+from .exc import ConnectionClosed
 from .inbox import Inbox
 from .messaging import BinaryMessage, Message, PongControlMessage, TextMessage
 from .outgoing import Loop, Outgoing, TransportLike
@@ -315,6 +316,10 @@ class Link(Outgoing):
         Not even ``sys.exit()`` in a handler ends a loop that runs the handlers of
         others. A loop in the caller's own thread lets it, and Ctrl-C, through.
         """
+        if isinstance(error, ConnectionClosed) and self.conn.state is not _OPEN:
+            # The usual end of a hook that sends to a peer that has left in between: nobody's fault.
+            logger.debug("%r has sent to a connection that is closed", self.handler)
+            return
         logger.error("%r raised an exception; its connection is closed", self.handler, exc_info=error)
         with self._lock:
             self.conn.fail(CloseCode.INTERNAL_ERROR, "internal error", monotonic())

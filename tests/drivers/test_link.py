@@ -495,6 +495,34 @@ def test_nothing_keeps_a_connection_alive_after_its_end(threads: ThreadHost, end
         logging.disable(logging.NOTSET)
 
 
+@pytest.mark.parametrize("end", ["the peer leaves", "the hook closes"])
+def test_hook_that_sends_to_a_connection_that_has_ended_is_no_fault(
+    threads: ThreadHost, caplog: pytest.LogCaptureFixture, end: str
+) -> None:
+    """P25: no record at all; a peer can leave at any time, also while a hook sends."""
+
+    class Sender(Recorder):
+        def on_message(self, message: Message) -> None:
+            if end == "the hook closes":
+                self.close(1000)
+            else:
+                peer.reset()
+            while True:
+                self.send(b"x" * 100_000, binary=True)
+
+    recorder = Sender()
+    peer = threads.connect(recorder)
+    with caplog.at_level(logging.INFO):
+        peer.send("go")
+        if end == "the hook closes":
+            assert peer.read_close() == (1000, "")
+            peer.close(1000)
+            assert threads.wait_closed(recorder)[0] == 1000
+        else:
+            assert threads.wait_closed(recorder)[0] == 1006
+    assert not caplog.records
+
+
 def test_error_of_the_system_is_told_to_the_handler(threads: ThreadHost) -> None:
     recorder = Recorder()
     peer = threads.connect(recorder)

@@ -6,9 +6,9 @@ The application that the promises are tried on: WebSocket routes with the defaul
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
-import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -147,10 +147,10 @@ def site(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
 
         answer: Iterable[bytes] = ask(environ, start_with_cookie)
         return answer
-    body = b"hello"
-    if path == "/threads":
-        body = str(threading.active_count()).encode()
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    found = path in ("/", "/hidden")
+    body = b"hello" if found else b"there is nothing here"
+    headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
+    start_response("200 OK" if found else "404 Not Found", headers)
     return [body]
 
 
@@ -160,6 +160,7 @@ def _limit_descriptors(wanted: str | None) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard if wanted == "max" else int(wanted), hard))
 
 
+logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 _limit_descriptors(os.environ.get("PROMISES_NOFILE"))
 routes = {**ROUTES, "/body/echo": EchoWebSocket, "/fault/echo": EchoWebSocket}
 app = Talkative(WebSocketMiddleware(site, routes))

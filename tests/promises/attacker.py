@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.servers import Server
+from tests.servers import Server, wait_for
 
 KiB = 1024
 MiB = 1024 * 1024
@@ -301,6 +301,11 @@ def warm_up(server: Server) -> None:
             peer.read_to_close()
             peer.read_to_end()
     _baselines[server.pid] = _read_status(server.pid, "VmRSS")
+    idle = server.fds()
+    for _ in range(30):
+        time.sleep(0.01)
+        idle = min(idle, server.fds())
+    _idle_fds[server.pid] = idle
 
 
 class Memory:
@@ -327,8 +332,20 @@ class Memory:
         return f"{self.growth / MiB:.2f} MiB"
 
 
-#: By process: resident memory when it had served one of each.
+#: By process: resident memory, and descriptors, when it had served one of each.
 _baselines: dict[int, int] = {}
+_idle_fds: dict[int, int] = {}
+
+
+def wait_idle(server: Server, timeout: float = 1.0) -> None:
+    """P19: within a second of whatever has happened, the server has the descriptors that it had before."""
+    idle = _idle_fds[server.pid]
+    wait_for(lambda: server.fds() <= idle, timeout, f"{server.fds()} descriptors to become {idle}")
+
+
+def count_fds(server: Server) -> int:
+    """Return how many descriptors there are beside those of an idle server."""
+    return server.fds() - _idle_fds[server.pid]
 
 
 def _read_status(pid: int, name: str) -> int:
