@@ -12,7 +12,6 @@ wait for something belongs into a function of its own thread (``def f(ws,
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import logging
 import os
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
 
     from .inbox import Waiter
 
-__all__ = ["EPollPoller", "KQueuePoller", "SelectPoller", "WebSocketManager", "get_manager", "select"]
+__all__ = ["EPollPoller", "KQueuePoller", "SelectPoller", "WebSocketManager", "select"]
 
 logger = logging.getLogger("ws4py_middleware")
 
@@ -472,49 +471,3 @@ class WebSocketManager(Registry):
                 self._woken = True
                 with contextlib.suppress(BlockingIOError):
                     os.write(self._wake_fds[1], b"\0")
-
-
-# --- one for the process -------------------------------------------------------------------------
-
-_managers: dict[bool, Registry] = {}
-_managers_lock = threading.Lock()
-
-
-def get_manager(gevent: bool = False) -> Registry:
-    """
-    Return the manager of this process; it is made and started when it is first asked for.
-
-    Args:
-        gevent: The one that runs in greenlets, for sockets that came from gevent.
-    """
-    manager = _managers.get(gevent)
-    if manager is None:
-        with _managers_lock:
-            manager = _managers.get(gevent)
-            if manager is None:
-                manager = _managers[gevent] = _make_manager(gevent)
-                atexit.register(manager.shutdown)
-    return manager
-
-
-def _make_manager(gevent: bool) -> Registry:
-    if gevent:
-        from .greenlets import GreenletManager
-
-        return GreenletManager()
-    manager = WebSocketManager()
-    # The thread of a process's own manager must not keep the process alive.
-    manager.daemon = True
-    manager.start()
-    return manager
-
-
-def _after_fork() -> None:
-    """Let a forked child have its own manager; what it inherited is its parent's."""
-    global _managers_lock
-    _managers.clear()
-    _managers_lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

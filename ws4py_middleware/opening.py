@@ -26,7 +26,7 @@ from urllib.parse import quote
 from .core.handshake import Request, Upgrade
 from .core.policy import Policy
 from .handover import Adapter, Transport, clean_environ, find
-from .manager import get_manager
+from .process import get_manager
 from .registry import Registry
 from .websocket import WebSocket
 
