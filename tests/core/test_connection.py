@@ -883,6 +883,14 @@ def test_failure_with_discard_sends_the_rest_of_a_frame_and_close() -> None:
     assert [first for first, _ in read_frames(wire)] == [0x81, 0x88]
 
 
+def test_failure_with_discard_keeps_a_close_frame_that_is_queued_already() -> None:
+    server = make_server()
+    server.send_message(b"x", True)
+    server.close(1000, "", 0.0)
+    server.fail(1013, "too slow", 0.0, discard=True)
+    assert send(server).hex() == "880203e8"
+
+
 def test_lost_connection_is_finished_with_1006() -> None:
     server = make_server()
     server.send_message(b"x", True)

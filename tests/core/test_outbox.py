@@ -233,11 +233,21 @@ def test_discard_leaves_what_the_network_has_begun_with() -> None:
     assert drain(outbox) == b"egun"
 
 
+def test_discard_leaves_a_close_frame() -> None:
+    outbox = make()
+    outbox.push_message(b"x", True)
+    outbox.push_control(8, b"\x03\xe8")
+    outbox.discard()
+    assert outbox.queued == 4
+    assert drain(outbox) == b"\x88\x02\x03\xe8"
+
+
 def test_clear_leaves_nothing() -> None:
     outbox = make()
     outbox.push_message(b"begun", True)
     outbox.take()
     outbox.push_message(b"more", True)
+    outbox.push_control(8, b"")
     outbox.clear()
     assert (outbox.backlog, outbox.take()) == (0, b"")
 

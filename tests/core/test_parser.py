@@ -463,6 +463,8 @@ def test_p3_a_million_fragments_are_refused_at_the_4097th(payload: bytes, whole:
     try:
         assert feed_all(parser, turns) == []
         assert parser.error is None
+        assert feed_all(parser, [fragment]) == []
+        assert get_code(parser) == 1009
         for _ in range(100):
             feed_all(parser, [flood])
         grown = tracemalloc.get_traced_memory()[1]

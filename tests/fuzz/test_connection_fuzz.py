@@ -225,7 +225,7 @@ class HostileMachine(RuleBasedStateMachine):
         self.wire = bytearray()
         self.state = State.OPEN
         self.fragmenting = False
-        self.is_late = False
+        self.is_cut_off = False
 
     @rule(data=st.data(), count=st.integers(0, 4), cut=st.integers(0, 20))
     def receive_data(self, data: st.DataObject, count: int, cut: int) -> None:
@@ -309,7 +309,7 @@ class HostileMachine(RuleBasedStateMachine):
         self.now += length
         was_finished = self.connection.finished
         self.connection.handle_deadline(self.now)
-        self.is_late = self.is_late or self.connection.finished != was_finished
+        self.is_cut_off = self.is_cut_off or self.connection.finished != was_finished
         deadline = self.connection.next_deadline()
         assert deadline is None or deadline > self.now
 
@@ -336,6 +336,7 @@ class HostileMachine(RuleBasedStateMachine):
     @rule()
     def lose(self) -> None:
         self.connection.lose("gone")
+        self.is_cut_off = True
         assert self.connection.finished
 
     @invariant()
@@ -353,7 +354,7 @@ class HostileMachine(RuleBasedStateMachine):
             assert not connection.has_events
         if connection.finished:
             assert connection.state is State.CLOSED
-            assert self.is_late or not connection.queued
+            assert self.is_cut_off or not connection.queued
         elif connection.state is not State.OPEN:
             assert connection.next_deadline() is not None, "it would stay for ever"
 
@@ -382,7 +383,7 @@ class HostileMachine(RuleBasedStateMachine):
                 pass
         except Incomplete:
             # It was lost before a Close frame was out, at any byte.
-            assert self.is_late or self.connection.close_code == 1006
+            assert self.is_cut_off or self.connection.close_code == 1006
         else:
             assert reader.position == len(wire)
 

@@ -25,6 +25,9 @@ _JOIN_SIZE = 128 * 1024
 #: The first bytes of a message in one frame, RSV1 left out.
 _WHOLE_MESSAGES = (0x81, 0x82)
 
+#: The first byte of a Close frame.
+_CLOSE_HEAD = 0x88
+
 _CONTINUATION = int(Opcode.CONTINUATION)
 _TEXT = int(Opcode.TEXT)
 _BINARY = int(Opcode.BINARY)
@@ -233,15 +236,17 @@ class Outbox:
         self._held, self._held_size = [], 0
 
     def discard(self) -> None:
-        """Forget all frames that were not given to the network."""
-        self.queued -= sum(map(len, self._frames))
-        self._frames = []
+        """Forget all frames that were not given to the network, but for a Close frame, which is the last."""
+        kept = [frame for frame in self._frames[-1:] if frame[0] == _CLOSE_HEAD]
+        self.queued -= sum(map(len, self._frames)) - sum(map(len, kept))
+        self._frames = kept
         self.drop_pong()
         self.drop_held()
 
     def clear(self) -> None:
         """Forget everything: there is no network any more."""
         self.discard()
+        self._frames = []
         self._wire = None
         self.queued = 0
 
