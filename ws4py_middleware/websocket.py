@@ -63,7 +63,7 @@ class WebSocket:
             ``recv(size)``; ``None`` when a manager will bring it.
         protocols: The subprotocol that was agreed on, in a list; ``None`` without one.
         extensions: The extensions that were agreed on.
-        environ: The WSGI environ of the request.
+        environ: The WSGI environ of the request; empty when there was none.
         heartbeat_freq: Seconds between two pings; ``None`` or 0 leaves it to the policy.
     """
 
@@ -85,7 +85,7 @@ class WebSocket:
         self.sock = sock
         self.protocols = protocols
         self.extensions = extensions
-        self.environ = environ
+        self.environ: dict[str, Any] = {} if environ is None else environ
         self.heartbeat_freq = heartbeat_freq
         #: What the route took out of the path.
         self.params: Mapping[str, Any] = {}

@@ -64,7 +64,7 @@ class Chat(WebSocket):
         """Come in: ``/chat/<room>?name=<name>``."""
         self.id = uuid.uuid4().hex
         self.room = str(self.params["room"])
-        asked = parse_qs((self.environ or {}).get("QUERY_STRING", "")).get("name", [""])[0]
+        asked = parse_qs(self.environ.get("QUERY_STRING", "")).get("name", [""])[0]
         with changing:
             self.name = self.free_name(tidy(asked)[: LIMITS["name"]] or "Guest")
             self.join(self.room)

@@ -15,7 +15,7 @@ class Who(WebSocket):
     """Tells the client what it knows of it."""
 
     def opened(self) -> None:
-        environ = self.environ or {}
+        environ = self.environ
         self.send(f"{dict(self.params)} {environ['HTTP_UPGRADE']} {environ.get('HTTP_X_A', '')}")
 
 
