@@ -253,7 +253,7 @@ class KQueuePoller(Poller):
         """Wait for readiness; see :meth:`Poller.wait`."""
         kq = self._select
         ready: dict[int, int] = {}
-        for event in self._kqueue.control(None, max(len(self._interest), 1), timeout):
+        for event in self._kqueue.control(None, 2 * len(self._interest) + 1, timeout):
             flag = READ if event.filter == kq.KQ_FILTER_READ else WRITE
             # The end of the peer's bytes is something to read; of ours, a connection that is gone.
             if event.flags & kq.KQ_EV_EOF and flag == WRITE:

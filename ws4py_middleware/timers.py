@@ -55,6 +55,7 @@ class TimerHeap(Generic[_Owner]):
                 timer.owner = None
             timer = self._timers[owner] = _Timer(when, owner)
             heapq.heappush(self._heap, (when, next(self._count), timer))
+            self._compact()
             return self._heap[0][2] is timer
 
     def cancel(self, owner: _Owner) -> None:
@@ -63,10 +64,13 @@ class TimerHeap(Generic[_Owner]):
             timer = self._timers.pop(owner, None)
             if timer is not None:
                 timer.owner = None
-            # Timers that were let go of wait in the heap for their time; never many more than the others.
-            if len(self._heap) > 2 * len(self._timers) + 64:
-                self._heap = [entry for entry in self._heap if entry[2].owner is not None]
-                heapq.heapify(self._heap)
+            self._compact()
+
+    def _compact(self) -> None:
+        # Timers that were let go of wait in the heap for their time; never many more than the others.
+        if len(self._heap) > 2 * len(self._timers) + 64:
+            self._heap = [entry for entry in self._heap if entry[2].owner is not None]
+            heapq.heapify(self._heap)
 
     def next(self) -> float | None:
         """Return the earliest time, or ``None``."""

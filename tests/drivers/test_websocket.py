@@ -73,7 +73,7 @@ class Source:
         (iter(()), False, build_frame(TEXT)),
         (["one"], False, build_frame(TEXT, b"one")),
         (("a", b"b"), True, build_frame(BINARY, b"a", fin=False) + build_frame(CONT, b"b")),
-        ((m for m in (TextMessage("a"), "b")), False, build_frame(TEXT, b"a", fin=False) + build_frame(CONT, b"b")),
+        (map(TextMessage, "ab"), False, build_frame(TEXT, b"a", fin=False) + build_frame(CONT, b"b")),
         ([b"\xc3", b"\xa9"], False, build_frame(TEXT, b"\xc3", fin=False) + build_frame(CONT, b"\xa9")),
     ],
 )  # fmt: skip
@@ -180,7 +180,7 @@ def test_process_calls_the_hooks_and_tells_whether_there_is_more() -> None:
     assert websocket.seen == [("message", "one"), ("message", "two")]
     assert source.sent == build_frame(TEXT, b"one") + build_frame(PONG, b"p") + build_frame(TEXT, b"two")
     assert not websocket.process(b"")
-    assert not websocket.terminated
+    assert websocket.is_open
     assert not websocket.process(build_close(1000, key=KEY))
     assert websocket.terminated
     assert not websocket.process(build(TEXT, b"late"))
@@ -296,17 +296,22 @@ def test_close_connection_closes_the_socket_only() -> None:
 
 def test_flags_tell_who_is_done() -> None:
     websocket = WebSocket(sock=Source())
-    assert not websocket.client_terminated
+
+    def flags() -> list[bool]:
+        return [
+            websocket.is_open,
+            websocket.client_terminated,
+            websocket.server_terminated,
+            websocket.terminated,
+        ]
+
+    assert flags() == [False, False, False, False]
     websocket.send("x")
-    assert websocket.is_open
-    assert not (websocket.client_terminated or websocket.server_terminated or websocket.terminated)
+    assert flags() == [True, False, False, False]
     websocket.close()
-    assert not websocket.is_open
-    assert websocket.server_terminated
-    assert not (websocket.client_terminated or websocket.terminated)
+    assert flags() == [False, False, True, False]
     websocket.process(build_close(1000, key=KEY))
-    assert websocket.client_terminated
-    assert websocket.terminated
+    assert flags() == [False, True, True, True]
 
 
 def test_addresses_are_cut_to_two_and_known_after_the_end() -> None:
@@ -407,7 +412,7 @@ def test_run_under_gevent_lets_others_send_while_one_waits() -> None:
     """A greenlet that writes lets others run, which must be able to wait for it."""
     client, server = gevent.socket.socketpair()
     websocket = EchoRecorder(sock=server)
-    run = gevent.spawn(websocket.run)
+    run: Any = gevent.spawn(websocket.run)
     data = bytes(2**20)
     big = gevent.spawn(websocket.send, data, binary=True)
     gevent.sleep(0)
@@ -418,7 +423,8 @@ def test_run_under_gevent_lets_others_send_while_one_waits() -> None:
         assert peer.read() == data
         assert sorted(str(peer.read()) for _ in range(2)) == ["pieces", "small"]
         peer.finish()
-    gevent.joinall([run, big, small, pieces], timeout=10, raise_error=True)
+    for greenlet in (run, big, small, pieces):
+        greenlet.get(timeout=10)
     assert websocket.ends == [(1000, "")]
 
 

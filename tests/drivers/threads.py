@@ -19,6 +19,7 @@ class ThreadHost(Host):
     def __init__(self, poller: Any = None) -> None:
         super().__init__()
         self.manager: WebSocketManager = WebSocketManager(poller)
+        self.manager.daemon = True  # a test that fails must not wait for it
         self.manager.start()
 
     def sleep(self, seconds: float) -> None:

@@ -14,6 +14,8 @@ from typing import Protocol
 
 from ..core.prepared import PreparedMessage
 from ..core.types import Buffer
+from ..core.utf8 import check_utf8
+from ..exc import TextFrameEncodingException
 from ..messaging import Message
 
 __all__ = ["Hub", "Member", "default_hub", "prepare"]
@@ -116,14 +118,26 @@ def prepare(message: object, binary: bool = True) -> PreparedMessage:
 
     Raises:
         TypeError: It is neither str, bytes nor a message of data.
+        ValueError: It is to be text and is not UTF-8; every peer would fail its connection.
     """
     if isinstance(message, str):
         return PreparedMessage(message.encode(), True)
     if isinstance(message, bytes | bytearray | memoryview):
-        return PreparedMessage(bytes(message), not binary)
+        return _prepare_bytes(bytes(message), not binary)
     if isinstance(message, Message) and (message.is_text or message.is_binary):
-        return PreparedMessage(message.data, message.is_text)
+        if message.completed:  # it was received, and checked then
+            return PreparedMessage(message.data, message.is_text)
+        return _prepare_bytes(message.data, message.is_text)
     raise TypeError(f"a message is str, bytes, TextMessage or BinaryMessage, not {type(message).__name__}")
+
+
+def _prepare_bytes(data: bytes, is_text: bool) -> PreparedMessage:
+    if is_text:
+        try:
+            check_utf8(data)
+        except TextFrameEncodingException as error:
+            raise ValueError(str(error)) from None
+    return PreparedMessage(data, is_text)
 
 
 _default: tuple[int, Hub] | None = None
