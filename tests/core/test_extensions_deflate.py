@@ -1,7 +1,8 @@
+"""core.extensions.deflate: the codec, on the vectors of RFC 7692 and on anything else."""
+
 from __future__ import annotations
 
 import time
-import tracemalloc
 import zlib
 from itertools import pairwise
 from typing import Any
@@ -10,20 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ws4py_middleware.core.extensions.deflate import (
-    Deflate,
-    DeflateFactory,
-    DeflateParams,
-    build_params,
-    parse_params,
-)
-from ws4py_middleware.core.headers import Param, build_extensions, parse_extensions
+from tests.core.codec import MIB, codec, decode, encode
+from tests.core.memory import trace_memory
+from ws4py_middleware.core.extensions.deflate import Deflate
 from ws4py_middleware.core.policy import DeflateOptions
 from ws4py_middleware.exc import FrameTooLargeException, InvalidBytesError
 
 TAIL = b"\x00\x00\xff\xff"
-MIB = 1024 * 1024
-ALWAYS = DeflateOptions(threshold=0)
 
 # The payloads of RFC 7692 section 7.2.3; all say "Hello".
 HELLO = bytes.fromhex("f248cdc9c90700")
@@ -31,20 +25,6 @@ HELLO_AGAIN = bytes.fromhex("f200110000")  # 7.2.3.2, refers to the message befo
 HELLO_STORED = bytes.fromhex("000500faff48656c6c6f00")  # 7.2.3.3
 HELLO_FINAL = bytes.fromhex("f348cdc9c9070000")  # 7.2.3.4, BFINAL is set
 HELLO_TWO_BLOCKS = bytes.fromhex("f248050000 00ffff cac9c90700")  # 7.2.3.5
-
-
-def codec(options: DeflateOptions = ALWAYS, bits: int = 15, keep: bool = True) -> Deflate:
-    return Deflate(options, encoder_bits=bits, decoder_bits=bits, keep_encoder=keep, keep_decoder=keep)
-
-
-def decode(extension: Deflate, payload: bytes, max_size: int | None = MIB) -> bytes:
-    return extension.decode_frame(payload, True, max_size)
-
-
-def encode(extension: Deflate, payload: bytes) -> bytes:
-    data = extension.encode_message(payload)
-    assert data is not None
-    return data
 
 
 # --- decoding: the vectors of the RFC ----------------------------------------------------------------
@@ -164,16 +144,13 @@ def test_decode_a_bomb_is_stopped_while_it_inflates() -> None:
     bomb = b"".join(packer.compress(bytes(MIB)) for _ in range(256)) + packer.flush(zlib.Z_SYNC_FLUSH)
     assert len(bomb) < MIB
     extension = codec()
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
+    with trace_memory() as measure:
+        before = measure()[0]
         started = time.process_time()
         with pytest.raises(FrameTooLargeException):
             decode(extension, bomb, MIB)
         spent = time.process_time() - started
-        peak = tracemalloc.get_traced_memory()[1] - before
-    finally:
-        tracemalloc.stop()
+        peak = measure()[1] - before
     # P4: at most twice the limit, together with what was received; it is not copied.
     assert peak < MIB + 5 * 65536
     assert spent < 0.5
@@ -290,13 +267,10 @@ def test_encode_options_reach_zlib() -> None:
 
 
 def test_codec_contexts_are_made_when_they_are_needed_and_given_back() -> None:
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
+    with trace_memory() as measure:
+        before = measure()[0]
         idle = [codec(bits=12) for _ in range(100)]
-        assert (tracemalloc.get_traced_memory()[0] - before) / len(idle) < 512
-    finally:
-        tracemalloc.stop()
+        assert (measure()[0] - before) / len(idle) < 512
     kept, forgotten = codec(), codec(keep=False)
     for extension in (kept, forgotten):
         decode(extension, encode(extension, b"Hello"))
@@ -323,6 +297,7 @@ def test_codec_says_what_was_agreed_on() -> None:
 
 
 # --- round trips -------------------------------------------------------------------------------------
+
 
 BITS = range(8, 16)
 
@@ -401,182 +376,3 @@ def test_codec_messages_survive_any_fragmentation(
 def split(data: bytes, cuts: list[float]) -> list[bytes]:
     positions = [0, *sorted(int(cut * len(data)) for cut in cuts), len(data)]
     return [data[start:stop] for start, stop in pairwise(positions)]
-
-
-# --- negotiation -------------------------------------------------------------------------------------
-
-
-FORGET = "server_no_context_takeover; client_no_context_takeover"
-
-
-def params(text: str) -> tuple[Param, ...]:
-    (offer,) = parse_extensions([f"permessage-deflate{text and '; ' + text}"])
-    return offer.params
-
-
-@pytest.mark.parametrize(
-    ("text", "parsed"),
-    [
-        ("", DeflateParams()),
-        ("server_no_context_takeover", DeflateParams(server_no_context_takeover=True)),
-        ("client_no_context_takeover", DeflateParams(client_no_context_takeover=True)),
-        ("server_max_window_bits=8", DeflateParams(server_max_window_bits=8)),
-        ("client_max_window_bits", DeflateParams(client_max_window_bits=0)),
-        ("client_max_window_bits=15", DeflateParams(client_max_window_bits=15)),
-        (
-            f"{FORGET}; server_max_window_bits=10; client_max_window_bits=11",
-            DeflateParams(True, True, 10, 11),
-        ),
-    ],
-)
-def test_parse_params_valid_ones_and_back(text: str, parsed: DeflateParams) -> None:
-    assert parse_params(params(text)) == parsed
-    assert build_params(parsed) == params(text)
-
-
-INVALID = [
-    "unknown",
-    "unknown=1",
-    "Server_No_Context_Takeover",
-    "server_no_context_takeover; server_no_context_takeover",
-    "client_no_context_takeover; client_no_context_takeover",
-    "server_max_window_bits=10; server_max_window_bits=10",
-    "client_max_window_bits; client_max_window_bits=10",
-    "server_no_context_takeover=1",
-    "client_no_context_takeover=true",
-    'client_no_context_takeover="true"',
-    "server_max_window_bits",
-    *(
-        f"{side}_max_window_bits={value}"
-        for side in ("server", "client")
-        for value in ("0", "7", "16", "08", "010", "+10", "-10", "1e1", "10.0", "x", '"10"', "9" * 5000)
-    ),
-]
-
-
-@pytest.mark.parametrize("text", INVALID)
-def test_accept_an_invalid_offer_is_declined_and_an_invalid_answer_refused(text: str) -> None:
-    assert DeflateFactory(DeflateOptions()).accept(params(text)) is None
-    with pytest.raises(ValueError, match=r".") as caught:
-        DeflateFactory(DeflateOptions()).check_response(params(text))
-    assert len(str(caught.value)) < 200
-
-
-@pytest.mark.parametrize("value", ["\u0661\u0660", "\xb9", "1\n", ""])
-def test_parse_params_only_ascii_digits_are_numbers(value: str) -> None:
-    with pytest.raises(ValueError, match="it is 8 to 15"):
-        parse_params([Param("server_max_window_bits", value)])
-
-
-NONE = DeflateOptions(server_max_window_bits=15, client_max_window_bits=15)
-FRUGAL = DeflateOptions(server_no_context_takeover=True, client_no_context_takeover=True)
-
-
-@pytest.mark.parametrize(
-    ("options", "offer", "answer", "agreed"),
-    [
-        # encoder bits, decoder bits, keep encoder, keep decoder: of the server
-        (NONE, "", "", (15, 15, True, True)),
-        (NONE, "client_max_window_bits", "client_max_window_bits=15", (15, 15, True, True)),
-        (NONE, "server_max_window_bits=15", "server_max_window_bits=15", (15, 15, True, True)),
-        (NONE, "server_max_window_bits=9", "server_max_window_bits=9", (9, 15, True, True)),
-        (NONE, "server_max_window_bits=8", "server_max_window_bits=8", (8, 15, True, True)),
-        (NONE, "client_max_window_bits=8", "client_max_window_bits=8", (15, 9, True, True)),
-        (NONE, "server_no_context_takeover", "server_no_context_takeover", (15, 15, False, True)),
-        (NONE, "client_no_context_takeover", "client_no_context_takeover", (15, 15, True, False)),
-        # Without client_max_window_bits the client is not to be told.
-        (DeflateOptions(), "", "server_max_window_bits=12", (12, 15, True, True)),
-        (
-            DeflateOptions(),
-            "client_max_window_bits",
-            "server_max_window_bits=12; client_max_window_bits=12",
-            (12, 12, True, True),
-        ),
-        (
-            DeflateOptions(),
-            "server_max_window_bits=14; client_max_window_bits=10",
-            "server_max_window_bits=12; client_max_window_bits=10",
-            (12, 10, True, True),
-        ),
-        (
-            FRUGAL,
-            "server_max_window_bits=10",
-            "server_no_context_takeover; client_no_context_takeover; server_max_window_bits=10",
-            (10, 15, False, False),
-        ),
-    ],
-)
-def test_accept_the_answer_is_the_smaller_of_both_wishes(
-    options: DeflateOptions, offer: str, answer: str, agreed: tuple[int, int, bool, bool]
-) -> None:
-    accepted = DeflateFactory(options).accept(params(offer))
-    assert accepted is not None
-    extension, answered = accepted
-    assert answered == params(answer)
-    assert repr(extension) == (
-        "Deflate(encoder_bits={}, decoder_bits={}, keep_encoder={}, keep_decoder={})".format(*agreed)
-    )
-
-
-@pytest.mark.parametrize(
-    ("options", "offer"),
-    [
-        (NONE, "permessage-deflate; client_max_window_bits"),
-        (DeflateOptions(), "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12"),
-        (
-            FRUGAL,
-            f"permessage-deflate; {FORGET}; server_max_window_bits=12; client_max_window_bits=12",
-        ),
-    ],
-)
-def test_build_offer_says_what_the_options_say(options: DeflateOptions, offer: str) -> None:
-    assert build_extensions([DeflateFactory(options).build_offer()]) == offer
-
-
-@pytest.mark.parametrize(
-    ("options", "answer", "agreed"),
-    [
-        # encoder bits, decoder bits, keep encoder, keep decoder: of the client
-        (NONE, "", (15, 15, True, True)),
-        (NONE, "server_max_window_bits=9", (15, 9, True, True)),
-        (NONE, "server_max_window_bits=8; client_max_window_bits=8", (8, 9, True, True)),
-        (NONE, "server_no_context_takeover", (15, 15, True, False)),
-        (NONE, "client_no_context_takeover", (15, 15, False, True)),
-        (DeflateOptions(), "server_max_window_bits=12", (12, 12, True, True)),
-        (DeflateOptions(), "server_max_window_bits=10; client_max_window_bits=9", (9, 10, True, True)),
-        (
-            DeflateOptions(client_no_context_takeover=True),
-            "server_max_window_bits=12",
-            (12, 12, False, True),
-        ),
-        (FRUGAL, "server_max_window_bits=12; server_no_context_takeover", (12, 12, False, False)),
-    ],
-)
-def test_check_response_valid_answers(
-    options: DeflateOptions, answer: str, agreed: tuple[int, int, bool, bool]
-) -> None:
-    extension = DeflateFactory(options).check_response(params(answer))
-    assert repr(extension) == (
-        "Deflate(encoder_bits={}, decoder_bits={}, keep_encoder={}, keep_decoder={})".format(*agreed)
-    )
-
-
-@pytest.mark.parametrize(
-    ("options", "answer", "reason"),
-    [
-        (DeflateOptions(), "", "server_max_window_bits is 15, not 12"),
-        (DeflateOptions(), "server_max_window_bits=13", "server_max_window_bits is 13, not 12"),
-        (
-            DeflateOptions(),
-            "server_max_window_bits=12; client_max_window_bits=13",
-            "client_max_window_bits is 13, not 12",
-        ),
-        (NONE, "client_max_window_bits", "client_max_window_bits has no value"),
-        (FRUGAL, "server_max_window_bits=12", "server_no_context_takeover is missing"),
-    ],
-)
-def test_check_response_answers_that_do_not_fit_the_offer_are_refused(
-    options: DeflateOptions, answer: str, reason: str
-) -> None:
-    with pytest.raises(ValueError, match=reason):
-        DeflateFactory(options).check_response(params(answer))

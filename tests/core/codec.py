@@ -1,0 +1,31 @@
+"""Compression for tests: codecs, and zlib alone to check them with."""
+
+from __future__ import annotations
+
+import zlib
+
+from ws4py_middleware.core.extensions.deflate import Deflate
+from ws4py_middleware.core.policy import DeflateOptions
+
+MIB = 1024 * 1024
+ALWAYS = DeflateOptions(threshold=0)
+
+
+def codec(options: DeflateOptions = ALWAYS, bits: int = 15, keep: bool = True) -> Deflate:
+    return Deflate(options, encoder_bits=bits, decoder_bits=bits, keep_encoder=keep, keep_decoder=keep)
+
+
+def decode(extension: Deflate, payload: bytes, max_size: int | None = MIB) -> bytes:
+    return extension.decode_frame(payload, True, max_size)
+
+
+def encode(extension: Deflate, payload: bytes) -> bytes:
+    data = extension.encode_message(payload)
+    assert data is not None
+    return data
+
+
+def deflate(data: bytes) -> bytes:
+    """Compress as :rfc:`7692#section-7.2.1` says, with zlib alone."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
