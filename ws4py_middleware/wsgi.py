@@ -77,6 +77,7 @@ import logging
 import sys
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
+from time import monotonic
 from typing import Any
 
 from werkzeug.exceptions import HTTPException
@@ -102,6 +103,24 @@ _NOT_FOUND = (400, 404, 426)
 
 #: What the operator has been told of this server.
 _told: set[str] = set()
+
+#: How many refusals of one status are logged within a second; the access log has them all.
+_LOGGED_REFUSALS = 10
+
+#: By status: since when they are counted, and how many there were.
+_refusals: dict[int, tuple[float, int]] = {}
+
+
+def _may_log(status: int) -> bool:
+    """Tell whether a refusal is logged: what clients cause must not fill a disk."""
+    if status == 503:
+        return False  # the manager has said it, once for all
+    began, count = _refusals.get(status, (0.0, 0))
+    now = monotonic()
+    if now - began >= 1.0:
+        began, count = now, 0
+    _refusals[status] = began, count + 1
+    return count < _LOGGED_REFUSALS
 
 
 class _Call:
@@ -250,7 +269,8 @@ def _open(
             # It is the server that was chosen wrongly, not the request: the operator has to know, once.
             _told.add(error.msg)
             logger.warning("no WebSockets here: %s", error)
-        logger.info("refused the upgrade of %r: %s", request.target, error)
+        if _may_log(error.status):
+            logger.info("refused the upgrade of %r: %s", request.target, error)
         return answer_error(environ, start_response, error)
 
 

@@ -21,7 +21,7 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,12 +83,10 @@ def close_frame(code: int | None = None, reason: bytes = b"") -> bytes:
     return frame(CLOSE, b"" if code is None else struct.pack("!H", code) + reason)
 
 
-def deflate(data: bytes | Iterable[bytes], level: int = 9, wbits: int = 12) -> bytes:
+def deflate(data: bytes) -> bytes:
     """Compress as RFC 7692 section 7.2.1 says; within a window of 4 KiB."""
-    compressor = zlib.compressobj(level, zlib.DEFLATED, -wbits, 9)
-    chunks = [data] if isinstance(data, bytes) else data
-    out = b"".join(compressor.compress(chunk) for chunk in chunks) + compressor.flush(zlib.Z_SYNC_FLUSH)
-    return out[:-4]
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -12, 9)
+    return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
 def request(path: str, headers: Mapping[str, str | None] | None = None, method: str = "GET") -> bytes:

@@ -7,7 +7,18 @@ import time
 
 import pytest
 
-from tests.promises.attacker import CLOSE, TEXT, best, close_frame, frame, report, upgrade, wait_idle
+from tests.promises.attacker import (
+    CLOSE,
+    TEXT,
+    ask,
+    best,
+    close_frame,
+    frame,
+    report,
+    request,
+    upgrade,
+    wait_idle,
+)
 from tests.promises.conftest import StartFresh
 from tests.servers import Server, wait_for
 
@@ -86,3 +97,14 @@ def test_p25_client_that_leaves_in_any_way_makes_no_noise(server: Server, path: 
     wait_idle(server)
     lines = [line for line in server.log.splitlines()[before:] if "101" not in line]
     assert not lines, "the access log has its 101, and nobody else has anything to say"
+
+
+def test_p25_refused_handshakes_are_logged_ten_times_a_second_at_most(server: Server) -> None:
+    before = len(server.log)
+    began = time.monotonic()
+    for _ in range(60):
+        assert ask(server, request("/echo", {"Origin": "http://evil"})).startswith(b"HTTP/1.1 403")
+    elapsed = time.monotonic() - began
+    logged = server.log[before:].count("refused the upgrade of '/echo'")
+    assert 1 <= logged <= 10 * (elapsed + 2)
+    assert elapsed > 3 or logged < 60
