@@ -22,6 +22,10 @@ class Limits(NamedTuple):
     controls: int = 1024
 
 
+#: More deflate streams than this in one frame are an attack, not a message.
+MAX_STREAMS = 64
+
+
 class Outcome(NamedTuple):
     """The events of a stream, and the close code of its first fault, or ``None``."""
 
@@ -179,6 +183,7 @@ class Reader:
             data += b"\0\0\xff\xff"
         room = self.limits.message_size - sum(map(len, self.pieces))
         inflated = b""
+        streams = 0
         while data:
             try:
                 inflated += self.inflater.decompress(data, room + 1 - len(inflated))
@@ -192,6 +197,9 @@ class Reader:
             # A block with BFINAL ends the deflate stream; the next one begins behind it.
             data = self.inflater.unused_data
             self.inflater = zlib.decompressobj(-15)
+            streams += 1
+            if streams > MAX_STREAMS:
+                raise Fault(1007)
             if fin and len(data) == 4:
                 break
         self.in_block = self.in_block and not fin
