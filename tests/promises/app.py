@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -81,6 +82,11 @@ def echo_function(ws: WebSocket) -> None:
         ws.send(message)
 
 
+def absent_function(ws: WebSocket) -> None:
+    """Receive nothing for a while: what comes has to wait."""
+    time.sleep(3)
+
+
 def raise_function(ws: WebSocket) -> None:
     ws.receive()
     raise ZeroDivisionError("asked for by the test")
@@ -100,6 +106,7 @@ ROUTES: dict[str, Any] = {
     "/deflate-size": Route(Size, compression=True),
     "/deflate-function": Route(echo_function, compression=True),
     "/function": echo_function,
+    "/absent": Route(absent_function, **QUICK),
     "/sink": Sink,
     "/size": Size,
     "/room/<room>": Subscriber,

@@ -29,7 +29,6 @@ def count_records(server: Server) -> int:
     return len(re.findall("^ERROR ws4py_middleware", server.log, re.MULTILINE))
 
 
-@pytest.mark.parametrize("kind", ["gunicorn-sync", "gunicorn-gthread", "gunicorn-gevent"], indirect=True)
 def test_p18_fault_of_a_handler_closes_its_connection_only(kind: str, start_fresh: StartFresh) -> None:
     cases = {
         "/command": (frame(TEXT, b"raise"), 1011),

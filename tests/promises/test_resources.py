@@ -134,6 +134,20 @@ def test_p19_descriptors_and_threads_come_back(server: Server, leave: Callable[[
     wait_for(lambda: server.threads() <= threads, timeout=1, what="the threads")
 
 
+def test_p19_function_that_does_not_listen_keeps_no_descriptor(server: Server) -> None:
+    """
+    Its inbox is full, so nothing is read when the reset comes; the next ping finds it out.
+
+    What the peer had said before is kept for the function as long as that.
+    """
+    wait_idle(server)
+    with upgrade(server, "/absent") as peer:
+        peer.send(frame(TEXT, b"x") * 50)
+        wait_for(lambda: peer.flood(frame(TEXT, b"x" * 1000), 0.05) == 0, what="the server to stop reading")
+        peer.reset()
+    wait_idle(server, timeout=1.5)
+
+
 def test_p19_large_messages_that_never_end_leave_nothing(fresh: Server) -> None:
     """What was there of a message goes with its connection, not with the garbage collector."""
     chunk = frame(BINARY, bytes(MiB - KiB), length=MiB, key=NO_KEY)
