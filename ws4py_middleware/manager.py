@@ -108,6 +108,11 @@ class WebSocketManager(Registry):
         """Return whether the thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether connections are served, or are refused because it is closing."""
+        return self.closing or self.is_alive()
+
     def stop(self) -> None:
         """
         End the thread, and drop the connections that are still open.

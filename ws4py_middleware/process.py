@@ -28,12 +28,14 @@ def get_manager(gevent: bool = False) -> Registry:
         gevent: The one that runs in greenlets, for sockets that came from gevent.
     """
     manager = _managers.get(gevent)
-    if manager is None:
+    if manager is None or not manager.is_ready:
         with _managers_lock:
             manager = _managers.get(gevent)
             if manager is None:
                 manager = _managers[gevent] = _make_manager(gevent)
                 atexit.register(manager.shutdown)
+            elif isinstance(manager, WebSocketManager) and not manager.is_ready:
+                manager.start()  # somebody has stopped it
     return manager
 
 

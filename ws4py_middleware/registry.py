@@ -64,6 +64,11 @@ class Registry(ABC):
         self._warned_at = 0.0
         _registries.add(self)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether connections are served, or are refused because it is closing."""
+        return True
+
     # --- admission -----------------------------------------------------------------------
 
     def check_capacity(self, policy: Policy) -> None:

@@ -133,6 +133,14 @@ class Peer:
         self.sock.close()
         return answer
 
+    def answer(self) -> tuple[int | None, str]:
+        """Wait for the server's Close frame and answer it; return what it said."""
+        said = self.read_close()
+        self.close(said[0] or 1000)
+        self.read_end()
+        self.sock.close()
+        return said
+
     def _take(self, size: int) -> bytes:
         buffer = self._buffer
         while len(buffer) < size:

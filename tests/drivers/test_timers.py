@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import weakref
 
@@ -109,8 +108,6 @@ def test_heap_is_safe_from_many_threads() -> None:
         thread.join()
     taken.extend(heap.pop_due(1e9))
     assert len(heap) == 0
-    assert {owner for owner in taken if owner[1] % 3} == {
-        (n, i) for n in range(4) for i in range(500) if i % 3
-    }
+    kept = {(number, index) for number in range(4) for index in range(500) if index % 3}
+    assert {owner for owner in taken if owner[1] % 3} == kept
     assert len(taken) == len(set(taken))
-    gc.collect()
