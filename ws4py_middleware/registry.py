@@ -279,8 +279,10 @@ class Registry(ABC):
 
 def _has_spare_descriptors() -> bool:
     """Tell by the lowest free descriptor, which the kernel hands out next, how near the limit is."""
-    import resource
-
+    try:
+        import resource
+    except ImportError:  # pragma: no cover - Windows has no such limit
+        return True
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit == resource.RLIM_INFINITY:
         return True
