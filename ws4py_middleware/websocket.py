@@ -467,11 +467,10 @@ class FunctionHandler(WebSocket):
         except ConnectionClosed:
             # The usual end of a function that sends to a peer that has left.
             self.close()
-        except BaseException as error:
+        except BaseException:
+            # Not even sys.exit() goes further: gevent would end the whole process with it.
             logger.exception("%r raised an exception; its connection is closed", self.function)
             link.fail(1011, "internal error")
-            if not isinstance(error, Exception):
-                raise
         else:
             self.close()
 

@@ -285,3 +285,30 @@ class TrafficContract:
             for recorder in recorders:
                 host.wait_closed(recorder)
         assert len(host.manager) == 0
+
+    def test_function_that_sends_to_one_who_has_left_ends_silently(
+        self, host: Host, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ended: list[str] = []
+
+        def push(ws: WebSocket) -> None:
+            try:
+                while True:
+                    ws.send("x")
+                    host.sleep(0.001)
+            finally:
+                ended.append("yes")
+
+        peer = host.connect(handler_class(push)())
+        assert peer.read() == "x"
+        peer.sock.close()
+        host.wait_until(lambda: ended and not len(host.manager))
+        assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+    def test_function_that_exits_closes_with_1011(self, host: Host) -> None:
+        def leave(ws: WebSocket) -> None:
+            raise SystemExit
+
+        peer = host.connect(handler_class(leave)())
+        assert peer.answer() == (1011, "internal error")
+        host.wait_until(lambda: not len(host.manager))

@@ -203,7 +203,7 @@ def test_changes_from_other_threads_are_safe_and_seen(poller: Poller) -> None:
 
     def wait() -> None:
         while not done.is_set():
-            for fd, _ in poller.wait(5):
+            for fd, _ in poller.wait(0.05):
                 if fd == read:
                     os.read(fd, 100)
                 else:
