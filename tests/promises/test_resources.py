@@ -123,7 +123,6 @@ WAYS = [
 @pytest.mark.parametrize("leave", WAYS)
 def test_p19_descriptors_and_threads_come_back(server: Server, leave: Callable[[Server], None]) -> None:
     """Within a second, ten times over."""
-    wait_idle(server)
     leave(server)
     wait_idle(server)
     threads = server.threads()
@@ -140,7 +139,6 @@ def test_p19_function_that_does_not_listen_keeps_no_descriptor(server: Server) -
 
     What the peer had said before is kept for the function as long as that.
     """
-    wait_idle(server)
     with upgrade(server, "/absent") as peer:
         peer.send(frame(TEXT, b"x") * 50)
         wait_for(lambda: peer.flood(frame(TEXT, b"x" * 1000), 0.05) == 0, what="the server to stop reading")

@@ -24,9 +24,13 @@ from tests.promises.attacker import (
     upgrade,
     wait_idle,
 )
+from tests.promises.conftest import BOTH
 from tests.servers import Server
 from ws4py_middleware.core.deadlines import LINGER
 from ws4py_middleware.core.policy import Policy
+
+pytestmark = pytest.mark.slow
+on_both = pytest.mark.parametrize("kind", BOTH, indirect=True)
 
 #: Routes whose intervals and time-outs are 0.5 s each.
 QUICK = 0.5
@@ -83,6 +87,7 @@ def talking(peer: Peer) -> None:
     send_now_and_then(peer, frame(TEXT, b"x") + frame(PING, b"x") + frame(PONG, b"x"))
 
 
+@on_both
 def test_p08_peers_that_do_not_pong_are_dropped(server: Server) -> None:
     def run(path: str, behave: Callable[[Peer], None]) -> tuple[str, float]:
         with upgrade(server, path) as peer:
@@ -102,6 +107,7 @@ def test_p08_peers_that_do_not_pong_are_dropped(server: Server) -> None:
     wait_idle(server)
 
 
+@on_both
 def test_p08_peer_that_pongs_is_kept(server: Server) -> None:
     with upgrade(server, "/quick") as peer:
         until = time.monotonic() + 3 * QUICK
@@ -115,9 +121,9 @@ def test_p08_peer_that_pongs_is_kept(server: Server) -> None:
         assert found.payload == b"still here?"
 
 
+@on_both
 @pytest.mark.parametrize("reads", [True, False])
 def test_p08_peer_that_does_not_answer_a_close_is_dropped(server: Server, reads: bool) -> None:
-    wait_idle(server)
     with upgrade(server, "/quick-command") as peer:
         began = time.monotonic()
         peer.send(frame(TEXT, b"close 1000"))
@@ -129,6 +135,7 @@ def test_p08_peer_that_does_not_answer_a_close_is_dropped(server: Server, reads:
     assert elapsed <= QUICK + LATE
 
 
+@on_both
 @pytest.mark.parametrize(
     ("path", "wire"),
     [
@@ -141,7 +148,6 @@ def test_p08_peer_that_does_not_answer_a_close_is_dropped(server: Server, reads:
 )
 def test_p08_peer_that_is_stuck_is_dropped(server: Server, path: str, wire: bytes) -> None:
     """It reads nothing of what it has asked for; its own pings and messages do not keep it either."""
-    wait_idle(server)
     with upgrade(server, path, receive_buffer=4096) as peer:
         began = time.monotonic()
         peer.flood(wire, seconds=0.2, limit=len(wire))
@@ -154,6 +160,7 @@ def test_p08_peer_that_is_stuck_is_dropped(server: Server, path: str, wire: byte
     assert elapsed <= 2 * QUICK + LATE
 
 
+@on_both
 def test_p08_peer_without_messages_is_dropped_when_asked_for(server: Server) -> None:
     """``idle_timeout``: pings and pongs do not count."""
     with upgrade(server, "/idle") as peer:
