@@ -16,7 +16,8 @@ from collections.abc import Iterator
 import pytest
 from websockets.sync.client import connect
 
-from tests.promises.attacker import TEXT, Patience, Peer, allow_many_descriptors, frame, many, report, warm_up
+from tests.promises.attacker import Patience, Peer, allow_many_descriptors, many, report, warm_up
+from tests.promises.wire import TEXT, frame
 from tests.servers import Server, start
 
 APP = "tests.promises.app:app"

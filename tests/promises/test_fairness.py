@@ -10,32 +10,34 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.promises.attacker import (
-    BINARY,
-    CONTINUATION,
     DEFLATE,
-    NO_KEY,
-    PING,
-    TEXT,
     Attack,
     Innocent,
-    KiB,
     Latency,
     Memory,
-    MiB,
     Patience,
     allow_many_descriptors,
     best,
-    close_frame,
     count_fds,
-    deflate,
     drain,
-    frame,
     many,
     report,
     upgrade,
     wait_idle,
 )
 from tests.promises.conftest import BOTH
+from tests.promises.wire import (
+    BINARY,
+    CONTINUATION,
+    NO_KEY,
+    PING,
+    TEXT,
+    KiB,
+    MiB,
+    close_frame,
+    deflate,
+    frame,
+)
 from tests.servers import Server, wait_for
 
 pytestmark = pytest.mark.slow

@@ -8,22 +8,8 @@ from random import Random
 
 import pytest
 
-from tests.promises.attacker import (
-    BINARY,
-    CLOSE,
-    CONTINUATION,
-    DEFLATE,
-    PING,
-    PONG,
-    TEXT,
-    best,
-    close_frame,
-    deflate,
-    frame,
-    report,
-    upgrade,
-    wait_idle,
-)
+from tests.promises.attacker import DEFLATE, best, report, upgrade, wait_idle
+from tests.promises.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, deflate, frame
 from tests.servers import Server
 
 UNICODE = "κόσμε — 𝄞 — €".encode()

@@ -7,19 +7,9 @@ import time
 
 import pytest
 
-from tests.promises.attacker import (
-    CLOSE,
-    TEXT,
-    ask,
-    best,
-    close_frame,
-    frame,
-    report,
-    request,
-    upgrade,
-    wait_idle,
-)
+from tests.promises.attacker import ask, best, report, upgrade, wait_idle
 from tests.promises.conftest import StartFresh
+from tests.promises.wire import CLOSE, TEXT, close_frame, frame, request
 from tests.servers import Server, wait_for
 
 ASKED_FOR = "ZeroDivisionError: asked for by the test"

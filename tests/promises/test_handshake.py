@@ -9,18 +9,9 @@ import time
 import pytest
 from websockets.sync.client import connect
 
-from tests.promises.attacker import (
-    KEY,
-    TEXT,
-    Peer,
-    ask,
-    close_frame,
-    frame,
-    report,
-    request,
-    upgrade,
-)
+from tests.promises.attacker import Peer, ask, report, upgrade
 from tests.promises.conftest import StartFresh
+from tests.promises.wire import KEY, TEXT, close_frame, frame, request
 from tests.servers import Server
 
 HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: localhost\r\n\r\n"

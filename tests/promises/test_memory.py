@@ -11,24 +11,8 @@ import zlib
 
 import pytest
 
-from tests.promises.attacker import (
-    BINARY,
-    CONTINUATION,
-    DEFLATE,
-    NO_KEY,
-    PING,
-    PONG,
-    TEXT,
-    KiB,
-    Memory,
-    MiB,
-    best,
-    cpu_seconds,
-    deflate,
-    frame,
-    report,
-    upgrade,
-)
+from tests.promises.attacker import DEFLATE, Memory, best, cpu_seconds, report, upgrade
+from tests.promises.wire import BINARY, CONTINUATION, NO_KEY, PING, PONG, TEXT, KiB, MiB, deflate, frame
 from tests.servers import Server
 
 pytestmark = pytest.mark.slow

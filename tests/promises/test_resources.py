@@ -10,27 +10,19 @@ from collections.abc import Callable
 import pytest
 
 from tests.promises.attacker import (
-    BINARY,
     DEFLATE,
-    NO_KEY,
-    TEXT,
-    KiB,
     Memory,
-    MiB,
     Peer,
     ask,
-    close_frame,
     count_fds,
     cpu_seconds,
-    deflate,
-    frame,
     many,
     report,
-    request,
     upgrade,
     wait_idle,
 )
 from tests.promises.conftest import StartFresh
+from tests.promises.wire import BINARY, NO_KEY, TEXT, KiB, MiB, close_frame, deflate, frame, request
 from tests.servers import Server, wait_for
 
 pytestmark = pytest.mark.slow

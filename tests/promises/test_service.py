@@ -11,19 +11,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from tests.promises.attacker import (
-    BINARY,
-    NO_KEY,
-    Patience,
-    Peer,
-    allow_many_descriptors,
-    best,
-    frame,
-    many,
-    report,
-    upgrade,
-)
+from tests.promises.attacker import Patience, Peer, allow_many_descriptors, best, many, report, upgrade
 from tests.promises.conftest import APP, StartFresh, check_log
+from tests.promises.wire import BINARY, NO_KEY, frame
 from tests.servers import Server, start
 from ws4py_middleware.core.policy import Policy
 

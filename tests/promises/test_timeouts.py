@@ -10,21 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.promises.attacker import (
-    BINARY,
-    CONTINUATION,
-    NO_KEY,
-    PING,
-    PONG,
-    TEXT,
-    Peer,
-    count_fds,
-    frame,
-    report,
-    upgrade,
-    wait_idle,
-)
+from tests.promises.attacker import Peer, count_fds, report, upgrade, wait_idle
 from tests.promises.conftest import BOTH
+from tests.promises.wire import BINARY, CONTINUATION, NO_KEY, PING, PONG, TEXT, frame
 from tests.servers import Server
 from ws4py_middleware.core.deadlines import LINGER
 from ws4py_middleware.core.policy import Policy
