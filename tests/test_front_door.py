@@ -46,7 +46,8 @@ assert not loaded & optional, loaded & optional
 assert {n for n in sys.modules if n.startswith("ws4py_middleware.")} == {"ws4py_middleware._version"}
 assert threading.active_count() == 1
 assert not logging.getLogger().handlers
-assert [type(h).__name__ for h in logging.getLogger("ws4py_middleware").handlers] == ["NullHandler"]
+# Not even a NullHandler: under stock gunicorn it would keep a handler's exception from everybody.
+assert not logging.getLogger("ws4py_middleware").handlers
 assert before == (os.listdir("/proc/self/fd") if before else [])
 """
     )

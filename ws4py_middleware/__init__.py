@@ -58,9 +58,6 @@ _LAZY = {
     "upgrade": ".wsgi",
 }
 
-# Silent until the application or configure_logger() says otherwise.
-logging.getLogger(__name__).addHandler(logging.NullHandler())
-
 
 def __getattr__(name: str) -> Any:
     module = _LAZY.get(name)

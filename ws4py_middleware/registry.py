@@ -39,7 +39,7 @@ _SPARE_DESCRIPTORS = 64
 #: How long a refused client is asked to wait; seconds.
 _RETRY_AFTER = 5
 
-#: How often it is logged that there are no descriptors left; seconds.
+#: How often it is logged that WebSockets are refused; seconds.
 _WARN_INTERVAL = 1.0
 
 _GOING_AWAY = 1001, "Server is shutting down"
@@ -84,15 +84,18 @@ class Registry(ABC):
             raise HandshakeError("this server is about to restart; try again", 503, retry)
         limit = policy.max_connections if self.max_connections is None else self.max_connections
         if limit is not None and len(self._links) >= limit:
+            self._warn("max_connections is reached, %d", limit)
             raise HandshakeError(f"this server has {limit} WebSockets open and takes no more", 503, retry)
         if not _has_spare_descriptors():
-            now = monotonic()
-            if now - self._warned_at >= _WARN_INTERVAL:
-                self._warned_at = now
-                logger.warning(
-                    "WebSockets are refused: the process has hardly a file descriptor left (ulimit -n)"
-                )
+            self._warn("the process has hardly a file descriptor left (ulimit -n), with %d open", len(self))
             raise HandshakeError("this server has no room for another connection", 503, retry)
+
+    def _warn(self, reason: str, *args: object) -> None:
+        """Tell the operator that WebSockets are refused; not each time."""
+        now = monotonic()
+        if now - self._warned_at >= _WARN_INTERVAL:
+            self._warned_at = now
+            logger.warning(f"WebSockets are refused: {reason}", *args)  # noqa: G004 - ours, not the peer's
 
     def attach(
         self,

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import monotonic
 from types import TracebackType
 from typing import Any, ClassVar
@@ -34,7 +34,6 @@ from .core.policy import Policy
 from .core.prepared import PreparedMessage
 from .core.types import Buffer, Side, State
 from .direct import CallersLoop, SourceTransport
-from .exc import ConnectionClosed
 from .heartbeat import Heartbeat
 from .hub import Hub, default_hub
 from .link import Link
@@ -45,8 +44,9 @@ from .messaging import (
     PongControlMessage,
 )
 from .payloads import check_pieces, check_text
+from .streaming import Stream
 
-__all__ = ["EchoWebSocket", "FunctionHandler", "Heartbeat", "WebSocket", "handler_class"]
+__all__ = ["DEFAULT_READING_SIZE", "EchoWebSocket", "Heartbeat", "WebSocket"]
 
 logger = logging.getLogger("ws4py_middleware")
 
@@ -70,7 +70,12 @@ class WebSocket:
     #: What a peer of this class may cost; a route may say otherwise.
     policy: Policy = Policy()
 
+    #: ws4py's next size to read; it read a header in two bytes. Whole reads are made here.
+    reading_buffer_size: int = DEFAULT_READING_SIZE
+
     _side: ClassVar[Side] = Side.SERVER
+    _marked: frozenset[Side] = frozenset()
+    _stream: Stream | None = None
     _link: Link | None = None
     _hub: Hub | None = None
 
@@ -298,18 +303,43 @@ class WebSocket:
 
     @property
     def client_terminated(self) -> bool:
-        """Whether the client has said that it is done, or is gone."""
+        """Whether the client has said that it is done, or is gone, or was marked so."""
         return self._is_terminated(Side.CLIENT)
+
+    @client_terminated.setter
+    def client_terminated(self, value: bool) -> None:
+        self._mark(Side.CLIENT, value)
 
     @property
     def server_terminated(self) -> bool:
-        """Whether the server has said that it is done, or is gone."""
+        """Whether the server has said that it is done, or is gone, or was marked so."""
         return self._is_terminated(Side.SERVER)
+
+    @server_terminated.setter
+    def server_terminated(self, value: bool) -> None:
+        self._mark(Side.SERVER, value)
 
     @property
     def terminated(self) -> bool:
         """Whether both ends have said that they are done, or the connection is lost."""
         return self.client_terminated and self.server_terminated
+
+    @property
+    def stream(self) -> Stream:
+        """
+        A stream with ws4py's two settings for the masks of this end.
+
+        ``stream.always_mask = True``, before anything is sent or read, makes it a
+        client's. The bytes themselves go through the core, not through this object.
+        """
+        if self._stream is None:
+            is_client = self._side is Side.CLIENT
+            self._stream = Stream(always_mask=is_client, expect_masking=not is_client)
+        return self._stream
+
+    @stream.setter
+    def stream(self, stream: Stream) -> None:
+        self._stream = stream
 
     @property
     def connection(self) -> Any:
@@ -326,7 +356,12 @@ class WebSocket:
         """The peer's address: (host, port), or the path of a Unix socket; also after the end."""
         return self._transport.peer_address
 
+    def _mark(self, side: Side, value: bool) -> None:
+        self._marked = self._marked | {side} if value else self._marked - {side}
+
     def _is_terminated(self, side: Side) -> bool:
+        if side in self._marked:
+            return True
         if self._link is None:
             return False
         conn = self._link.conn
@@ -393,10 +428,13 @@ class WebSocket:
     def close_connection(self) -> None:
         """Close the socket, without a closing handshake."""
         link = self._ensure_link()
-        if link.loop.is_shared:
-            link.terminate()
-        else:
-            link.release()
+        try:
+            if link.loop.is_shared:
+                link.terminate()
+            else:
+                link.release()
+        finally:
+            self.sock = None
 
     def _ensure_link(self) -> Link:
         link = self._link
@@ -405,7 +443,9 @@ class WebSocket:
             if self.heartbeat_freq:
                 # For a manager that it may be added to; nobody else asks for the deadlines.
                 policy = policy.replace(ping_interval=self.heartbeat_freq)
-            conn = Connection(self._side, policy, self.extensions or (), now=monotonic())
+            masks = self._stream is not None and self._stream.always_mask
+            side = Side.CLIENT if masks else self._side
+            conn = Connection(side, policy, self.extensions or (), now=monotonic())
             link = self._bind(Link(self, SourceTransport(self.sock), conn, CallersLoop(self.sock)))
         return link
 
@@ -440,58 +480,3 @@ class EchoWebSocket(WebSocket):
         link = self._link or self._ensure_link()
         # Straight to the link: what was received as text needs no second look.
         link.send_message(message.data, message.is_text)
-
-
-class FunctionHandler(WebSocket):
-    """
-    A handler that is a function: ``def echo(ws, **params): for message in ws: ws.send(message)``.
-
-    It runs in a thread, or greenlet, of its own. The connection is closed with
-    1000 when it returns, and with 1011 when it raises.
-    """
-
-    #: The function.
-    function: ClassVar[Callable[..., object]]
-
-    def opened(self) -> None:
-        """Start the function."""
-        link = self._ensure_link()
-        # What comes while the thread begins, or before it asks, is not lost.
-        link.expect_receive()
-        link.loop.spawn(self._call, f"{getattr(self.function, '__name__', 'websocket')}")
-
-    def _call(self) -> None:
-        link = self._ensure_link()
-        try:
-            type(self).function(self, **self.params)
-        except ConnectionClosed:
-            # The usual end of a function that sends to a peer that has left.
-            self.close()
-        except BaseException:
-            # Not even sys.exit() goes further: gevent would end the whole process with it.
-            logger.exception("%r raised an exception; its connection is closed", self.function)
-            link.fail(1011, "internal error")
-        else:
-            self.close()
-
-
-# Not all of them: a function that a view has made must be able to go again.
-@functools.lru_cache(maxsize=256)
-def _function_class(function: Callable[..., object]) -> type[FunctionHandler]:
-    name = getattr(function, "__name__", "function")
-    return type(name, (FunctionHandler,), {"function": staticmethod(function), "__doc__": function.__doc__})
-
-
-def handler_class(handler: object) -> type[WebSocket]:
-    """
-    Return the class for a handler: itself, or the one that runs a function.
-
-    Raises:
-        TypeError: It is neither a subclass of :class:`WebSocket` nor a function.
-    """
-    if isinstance(handler, type):
-        if issubclass(handler, WebSocket):
-            return handler
-    elif callable(handler):
-        return _function_class(handler)
-    raise TypeError(f"a handler is a subclass of WebSocket or a function f(ws, **params), not {handler!r}")

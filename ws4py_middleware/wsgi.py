@@ -85,12 +85,13 @@ from werkzeug.exceptions import HTTPException
 from .core.handshake import Request, accept_request, is_upgrade
 from .core.policy import Policy
 from .exc import HandoverError, HandshakeError
+from .functions import handler_class
 from .handover.answers import answer, answer_error, start_closing, without_hop_by_hop
 from .opening import build_request, prepare
 from .registry import Registry
 from .replies import Application, Environ, Reply, StartResponse, call_and_replace_404
 from .routing import Authorize, Handler, Match, Route, Router, check_authorize, check_options, check_takes
-from .websocket import WebSocket, handler_class
+from .websocket import WebSocket
 
 __all__ = ["Route", "WebSocketMiddleware", "upgrade"]
 

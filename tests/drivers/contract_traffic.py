@@ -12,8 +12,9 @@ from tests.core.wire import BINARY, CONT, PING, PONG, TEXT
 from tests.drivers.contract import Host
 from tests.drivers.peer import EchoRecorder, Recorder, build
 from ws4py_middleware.exc import ConnectionClosed
+from ws4py_middleware.functions import handler_class
 from ws4py_middleware.messaging import Message
-from ws4py_middleware.websocket import EchoWebSocket, WebSocket, handler_class
+from ws4py_middleware.websocket import EchoWebSocket, WebSocket
 
 
 class TrafficContract:

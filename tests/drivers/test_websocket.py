@@ -22,6 +22,7 @@ from tests.core.wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, build_close, 
 from tests.drivers.peer import KEY, EchoRecorder, Peer, Recorder, build, tcp_pair, wait_until
 from tests.drivers.threads import ThreadHost, threads
 from ws4py_middleware.exc import ConnectionClosed
+from ws4py_middleware.functions import handler_class
 from ws4py_middleware.messaging import (
     BinaryMessage,
     CloseControlMessage,
@@ -30,7 +31,7 @@ from ws4py_middleware.messaging import (
     PongControlMessage,
     TextMessage,
 )
-from ws4py_middleware.websocket import EchoWebSocket, WebSocket, handler_class
+from ws4py_middleware.websocket import EchoWebSocket, WebSocket
 
 __all__ = ["threads"]
 
@@ -280,12 +281,37 @@ def test_terminate_in_a_hook_is_told_after_it() -> None:
     assert websocket.seen == [("message", "x"), ("closed", 1006, "Going away")]
 
 
+def test_stream_always_mask_makes_it_the_end_of_a_client() -> None:
+    source = Source(build_frame(TEXT, b"unmasked"))
+    websocket = Recorder(sock=source)
+    assert not websocket.stream.always_mask
+    assert websocket.stream.expect_masking
+    websocket.stream.always_mask = True
+    websocket.stream.expect_masking = False
+    websocket.send("x")
+    assert source.sent[:2] == b"\x81\x81"
+    assert websocket.once()
+    assert websocket.seen == [("message", "unmasked")]
+
+
+def test_marked_as_terminated_nothing_more_is_read() -> None:
+    source = Source(build_frame(TEXT, b"x", key=KEY))
+    websocket = Recorder(sock=source)
+    websocket.client_terminated = websocket.server_terminated = True
+    assert not websocket.once()
+    assert source.chunks
+    websocket.server_terminated = False
+    assert (websocket.client_terminated, websocket.server_terminated) == (True, False)
+    assert websocket.reading_buffer_size == 2
+
+
 def test_close_connection_closes_the_socket_only() -> None:
     client, server = tcp_pair()
     websocket = Recorder(sock=server)
     websocket.send("x")
     websocket.close_connection()
     assert server.fileno() == -1
+    assert websocket.connection is None
     assert websocket.seen == []
     websocket.close_connection()
     websocket.terminate()
