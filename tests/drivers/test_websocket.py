@@ -22,7 +22,6 @@ from tests.core.wire import BINARY, CLOSE, CONT, PING, PONG, TEXT, build_close, 
 from tests.drivers.peer import KEY, EchoRecorder, Peer, Recorder, build, tcp_pair, wait_until
 from tests.drivers.threads import ThreadHost, threads
 from ws4py_middleware.exc import ConnectionClosed
-from ws4py_middleware.functions import handler_class
 from ws4py_middleware.messaging import (
     BinaryMessage,
     CloseControlMessage,
@@ -454,20 +453,7 @@ def test_run_under_gevent_lets_others_send_while_one_waits() -> None:
     assert websocket.ends == [(1000, "")]
 
 
-# --- handlers -------------------------------------------------------------------------------------
-
-
-def test_handler_class_is_the_class_or_runs_the_function() -> None:
-    def echo(ws: WebSocket) -> None:
-        """Echo."""
-
-    assert handler_class(EchoWebSocket) is EchoWebSocket
-    assert issubclass(handler_class(echo), WebSocket)
-    assert handler_class(echo) is handler_class(echo)
-    assert (handler_class(echo).__name__, handler_class(echo).__doc__) == ("echo", "Echo.")
-    for other in (int, "echo", None):
-        with pytest.raises(TypeError, match="handler"):
-            handler_class(other)
+# --- the end --------------------------------------------------------------------------------------
 
 
 def test_nothing_keeps_a_websocket_without_a_manager_alive() -> None:
