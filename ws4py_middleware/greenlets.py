@@ -22,7 +22,6 @@ from gevent.monkey import get_original
 
 from .link import Link
 from .registry import Registry
-from .timers import TimerHeap
 from .websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -111,7 +110,6 @@ class GreenletManager(Registry):
         self._hub = gevent.get_hub()
         self._thread = _get_thread()
         self._seats: dict[Link, _Seat] = {}
-        self._timers: TimerHeap[Link] = TimerHeap()
         self._alarm: Any = self._hub.loop.timer(0)
         self._round: Any = self._hub.loop.async_(ref=False)
         self._next_round: list[Event] = []
@@ -201,12 +199,7 @@ class GreenletManager(Registry):
             self._alarm.start(self._ring)
 
     def _ring(self) -> None:
-        now = monotonic()
-        for link in self._timers.pop_due(now):
-            try:
-                link.on_deadline(now)
-            except Exception as error:  # noqa: BLE001 - as in _on_writable
-                link.on_fault(error)
+        self._take_timers()
         self._arm()
 
     # --- WebSockets ------------------------------------------------------------------------------
@@ -246,7 +239,6 @@ class GreenletManager(Registry):
     def _disown(self) -> None:
         super()._disown()
         seats, self._seats = self._seats, {}
-        self._timers = TimerHeap()
         self._emptied = Event()  # type: ignore[assignment]
         self._thread = _get_thread()
         self._alarm.stop()

@@ -37,7 +37,6 @@ from .pollers import (
     default_poller,
 )
 from .registry import Registry
-from .timers import TimerHeap
 from .websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -76,7 +75,6 @@ class WebSocketManager(Registry):
         self._woken = False
         self._turns: deque[Link] = deque()
         self._queued_turns: set[Link] = set()
-        self._timers: TimerHeap[Link] = TimerHeap()
         self._sinks: dict[int, _socket.socket] = {}
         # WebSockets that are not of our class, but have its once() and terminate().
         self._foreign: dict[int, Any] = {}
@@ -203,14 +201,6 @@ class WebSocketManager(Registry):
             self._queued_turns.discard(link)
             try:
                 link.turn()
-            except Exception as error:  # noqa: BLE001 - as in _dispatch
-                link.on_fault(error)
-
-    def _take_timers(self) -> None:
-        now = monotonic()
-        for link in self._timers.pop_due(now):
-            try:
-                link.on_deadline(now)
             except Exception as error:  # noqa: BLE001 - as in _dispatch
                 link.on_fault(error)
 
@@ -398,7 +388,6 @@ class WebSocketManager(Registry):
         self._wake_fds = self._thread = self._ident = None
         self.running = self._woken = False
         self._stopped, self._emptied = threading.Event(), threading.Event()
-        self._timers = TimerHeap()
         self._turns, self._queued_turns = deque(), set()
         self._sinks, self._foreign = {}, {}
 

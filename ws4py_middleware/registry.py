@@ -23,6 +23,7 @@ from .exc import HandshakeError
 from .handover import from_socket
 from .hub import prepare
 from .link import Link, TransportLike
+from .timers import TimerHeap
 from .websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Registry(ABC):
         self.closing = False
         self._pid = os.getpid()
         self._links: dict[int, Link] = {}
+        self._timers: TimerHeap[Link] = TimerHeap()
         self._adding: set[int] = set()
         self._emptied = threading.Event()
         self._warned_at = 0.0
@@ -259,9 +261,19 @@ class Registry(ABC):
         self.closing = False
         self._pid = os.getpid()
         self._links = {}
+        self._timers = TimerHeap()
         self._adding = set()
         for link in links:
             link.disown()
+
+    def _take_timers(self) -> None:
+        """See to the deadlines of all links whose time has come."""
+        now = monotonic()
+        for link in self._timers.pop_due(now):
+            try:
+                link.on_deadline(now)
+            except Exception as error:  # noqa: BLE001 - a fault of ours costs one connection, not all
+                link.on_fault(error)
 
     def _enter(self, link: Link) -> None:
         """Put a link on the books."""
