@@ -30,6 +30,7 @@ kind                       what runs
 ``gevent-pywsgi-unpatched``  the same without patching
 ``cheroot``                ``cheroot.wsgi.Server`` with two threads; TLS by the ``builtin`` adapter
 ``cheroot-pyopenssl``      the same; TLS by the ``pyopenssl`` adapter (only with ``tls=True``)
+``script``                 an example that is its own server: ``python examples/.../app.py --port PORT``
 =========================  ==========================================================================
 
 ``KINDS`` holds the WSGI servers that speak plain HTTP, ``TLS_KINDS`` those that speak TLS, and ``TABLE`` what
