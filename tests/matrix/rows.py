@@ -1,0 +1,72 @@
+"""
+The rows of the matrix, and what each server cannot do.
+
+A limit is an outcome other than the good one, with the reason. The tests assert exactly this outcome, so that
+the day when a server can do more is noticed; ``docs/servers.md`` shows it with the reason.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from tests.matrix.columns import COLUMNS, GOOD
+from tests.servers import TABLE
+
+
+class Limit(NamedTuple):
+    outcome: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A server of the matrix."""
+
+    #: In ``tests.servers``.
+    kind: str
+    #: For people.
+    title: str
+    app: str = "tests.matrix.wsgi_app:app"
+    limits: Mapping[str, Limit] = dataclasses.field(default_factory=dict)
+    #: Those that hold over TLS, in place of the others.
+    tls_limits: Mapping[str, Limit] = dataclasses.field(default_factory=dict)
+
+    @property
+    def flavours(self) -> Iterator[str]:
+        facts = TABLE[self.kind]
+        yield from ["ws"] if facts.plain else []
+        yield from ["wss"] if facts.tls else []
+
+    def get_limits(self, flavour: str) -> Mapping[str, Limit]:
+        return {**self.limits, **(self.tls_limits if flavour == "wss" else {})}
+
+    def get_expected(self, flavour: str) -> dict[str, str]:
+        """Return what each column is to see."""
+        held = {"held": "200" if TABLE[self.kind].threaded else "50"}
+        limits = {column: limit.outcome for column, limit in self.get_limits(flavour).items()}
+        found = {**GOOD, **held, **limits}
+        return {column: found[column] for column in COLUMNS}
+
+
+_NO_LOG = Limit("nothing", "It keeps no access log.")
+
+WSGI = [
+    Row("gunicorn-sync", "gunicorn sync"),
+    Row("gunicorn-gthread", "gunicorn gthread"),
+    Row("gunicorn-gevent", "gunicorn gevent"),
+    Row("gunicorn-gevent_pywsgi", "gunicorn gevent_pywsgi"),
+    Row("werkzeug", "Werkzeug, `flask run`"),
+    Row("werkzeug-single", "Werkzeug, one thread"),
+    Row("django-runserver", "Django's runserver"),
+    Row("wsgiref", "wsgiref"),
+    Row("gevent-pywsgi", "gevent.pywsgi"),
+    Row("gevent-pywsgi-unpatched", "gevent.pywsgi, not patched"),
+    Row("cheroot", "cheroot", limits={"log": _NO_LOG}),
+    Row("cheroot-pyopenssl", "cheroot, pyOpenSSL", limits={"log": _NO_LOG}),
+]
+
+#: By the heading that they have in the docs.
+TABLES = {"WSGI": WSGI}
+ROWS = [row for rows in TABLES.values() for row in rows]

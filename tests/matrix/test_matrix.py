@@ -1,0 +1,61 @@
+"""
+Every server, plain and over TLS: one row each, and the same columns for all.
+
+What was seen goes to ``reports/matrix.json``; ``scripts/servers --write-docs`` makes docs/servers.md of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from tests.matrix.columns import COLUMNS
+from tests.matrix.rows import ROWS, Row
+from tests.servers import ROOT, Server, start
+
+REPORT = ROOT / "reports" / "matrix.json"
+
+
+class Running(NamedTuple):
+    row: Row
+    flavour: str
+    server: Server
+    #: Column → outcome.
+    seen: dict[str, str]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(row, flavour) for row in ROWS for flavour in row.flavours],
+    ids=lambda param: f"{param[0].kind}-{param[1]}",
+)
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    row, flavour = request.param
+    directory = tmp_path_factory.mktemp(row.kind)
+    seen: dict[str, str] = {}
+    with start(row.kind, row.app, tls=flavour == "wss", threads=2, directory=directory) as server:
+        yield Running(row, flavour, server, seen)
+    REPORT.parent.mkdir(exist_ok=True)
+    report = json.loads(REPORT.read_text()) if REPORT.exists() else {}
+    report.setdefault(row.kind, {}).setdefault(flavour, {}).update(seen)
+    REPORT.write_text(json.dumps(report, indent=1))
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_server_does_what_its_row_says(running: Running, column: str) -> None:
+    outcome = COLUMNS[column](running.server)
+    running.seen[column] = outcome
+    expected = running.row.get_expected(running.flavour)[column]
+    assert outcome == expected, running.server.log[-3000:]
+
+
+def test_limits_are_other_than_what_is_good() -> None:
+    for row in ROWS:
+        unlimited = Row(row.kind, row.title)
+        for flavour in row.flavours:
+            for column, limit in row.get_limits(flavour).items():
+                assert limit.outcome != unlimited.get_expected(flavour)[column], (row.kind, column)
+                assert limit.reason.endswith(".")
