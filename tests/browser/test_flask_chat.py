@@ -8,42 +8,21 @@ they sat at different machines, and each test has a room of its own.
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.browser.conftest import watch_page
 from tests.servers import ROOT, Server, free_port, start
 
 pytestmark = pytest.mark.browser
 
 EXAMPLE = ROOT / "examples" / "flask_chat"
 KINDS = ("gunicorn-sync", "gunicorn-gthread", "gunicorn-gevent")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
 Enter = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    assert chromium, "these tests need the Debian package chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -60,10 +39,9 @@ def room(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def enter(browser: Browser, server: Server, room: str) -> Iterator[Enter]:
+def enter(browser: Browser, server: Server, room: str, problems: list[str]) -> Iterator[Enter]:
     """A function that opens the room for somebody, and returns their page when it is online."""
     contexts: list[BrowserContext] = []
-    problems: list[str] = []
 
     def enter(name: str, room: str = room, **options: Any) -> Page:
         context = browser.new_context(**options)
@@ -73,7 +51,6 @@ def enter(browser: Browser, server: Server, room: str) -> Iterator[Enter]:
     yield enter
     for context in contexts:
         context.close()
-    assert problems == []
 
 
 def chat(kind: str, directory: Path, port: int | None = None) -> Any:
@@ -83,19 +60,9 @@ def chat(kind: str, directory: Path, port: int | None = None) -> Any:
 
 def visit(context: BrowserContext, url: str, name: str, problems: list[str]) -> Page:
     """Open a room under a name; what goes wrong in the page, or leaves for another host, is a problem."""
-    origin = "/".join(url.split("/")[:3])
-
-    def check(address: str) -> None:
-        if not address.startswith((origin, "ws" + origin.removeprefix("http"))):
-            problems.append(f"{name}: the page asked for {address}")
-
     context.add_init_script(f"sessionStorage.getItem('name') ?? sessionStorage.setItem('name', {name!r})")
     page = context.new_page()
-    page.set_default_timeout(15_000)
-    page.on("pageerror", lambda error: problems.append(f"{name}: {error}"))
-    page.on("console", lambda line: problems.append(f"{name}: {line.text}") if line.type == "error" else None)
-    page.on("request", lambda request: check(request.url))
-    page.on("websocket", lambda socket: check(socket.url))
+    watch_page(page, url, problems, name)
     page.goto(url)
     expect_state(page, "online")
     return page
