@@ -188,15 +188,15 @@ def try_log(server: Server) -> str:
     return logged()
 
 
-def try_stop(server: Server) -> str:
-    """The signal that ends the server: what open connections hear, and whether it ends."""
+def try_stop(server: Server, number: int | None = None) -> str:
+    """A signal, by default the one that ends the server: what connections hear, and whether it ends."""
     told: Counter[str] = Counter()
     with contextlib.ExitStack() as stack:
         peers = [stack.enter_context(connect(server)) for _ in range(5)]
         for peer in peers:
             peer.echo()
             peer.sock.settimeout(GRACE)
-        server.signal()
+        server.signal(number)
         for peer in peers:
             try:
                 told[str(peer.read_to_close().code)] += 1

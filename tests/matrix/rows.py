@@ -33,6 +33,9 @@ class Row:
     #: Those that hold over TLS, in place of the others.
     tls_limits: Mapping[str, Limit] = dataclasses.field(default_factory=dict)
 
+    #: What is to be said of a column though it is good.
+    notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
     @property
     def flavours(self) -> Iterator[str]:
         facts = TABLE[self.kind]
@@ -51,20 +54,29 @@ class Row:
 
 
 _NO_LOG = Limit("nothing", "It keeps no access log.")
+_ON_EXIT = "`signal.signal(signal.SIGTERM, lambda *_: sys.exit())`"
+_SIGINT = {
+    "stop": "On SIGINT (Ctrl-C). An untouched SIGTERM kills the process at once, without `atexit`: nothing "
+    f"is sent, and with {_ON_EXIT} in the application it is as on SIGINT."
+}
+_SCRIPT = {
+    "stop": "There is no command that runs it: the script around it has said what SIGTERM does, as with "
+    f"{_ON_EXIT}."
+}
 
 WSGI = [
     Row("gunicorn-sync", "gunicorn sync"),
     Row("gunicorn-gthread", "gunicorn gthread"),
     Row("gunicorn-gevent", "gunicorn gevent"),
     Row("gunicorn-gevent_pywsgi", "gunicorn gevent_pywsgi"),
-    Row("werkzeug", "Werkzeug, `flask run`"),
-    Row("werkzeug-single", "Werkzeug, one thread"),
-    Row("django-runserver", "Django's runserver"),
-    Row("wsgiref", "wsgiref"),
-    Row("gevent-pywsgi", "gevent.pywsgi"),
-    Row("gevent-pywsgi-unpatched", "gevent.pywsgi, not patched"),
-    Row("cheroot", "cheroot", limits={"log": _NO_LOG}),
-    Row("cheroot-pyopenssl", "cheroot, pyOpenSSL", limits={"log": _NO_LOG}),
+    Row("werkzeug", "Werkzeug, `flask run`", notes=_SIGINT),
+    Row("werkzeug-single", "Werkzeug, one thread", notes=_SIGINT),
+    Row("django-runserver", "Django's runserver", notes=_SIGINT),
+    Row("wsgiref", "wsgiref", notes=_SCRIPT),
+    Row("gevent-pywsgi", "gevent.pywsgi", notes=_SCRIPT),
+    Row("gevent-pywsgi-unpatched", "gevent.pywsgi, not patched", notes=_SCRIPT),
+    Row("cheroot", "cheroot", limits={"log": _NO_LOG}, notes=_SCRIPT),
+    Row("cheroot-pyopenssl", "cheroot, pyOpenSSL", limits={"log": _NO_LOG}, notes=_SCRIPT),
 ]
 
 #: By the heading that they have in the docs.

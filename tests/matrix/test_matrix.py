@@ -7,14 +7,15 @@ What was seen goes to ``reports/matrix.json``; ``scripts/servers --write-docs`` 
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 
-from tests.matrix.columns import COLUMNS
+from tests.matrix.columns import COLUMNS, try_stop
 from tests.matrix.rows import ROWS, Row
-from tests.servers import ROOT, Server, start
+from tests.servers import ROOT, TABLE, Server, start
 
 REPORT = ROOT / "reports" / "matrix.json"
 
@@ -50,6 +51,16 @@ def test_server_does_what_its_row_says(running: Running, column: str) -> None:
     running.seen[column] = outcome
     expected = running.row.get_expected(running.flavour)[column]
     assert outcome == expected, running.server.log[-3000:]
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if TABLE[row.kind].ends_by_sigint], ids=lambda row: row.kind
+)
+def test_server_that_ends_by_sigint_says_nothing_on_an_untouched_sigterm(row: Row) -> None:
+    with start(row.kind, row.app) as server:
+        assert try_stop(server, signal.SIGTERM) == "no Close frame"
+    with start(row.kind, "tests.matrix.sigterm_app:app") as server:
+        assert try_stop(server, signal.SIGTERM) == "1001"
 
 
 def test_limits_are_other_than_what_is_good() -> None:
