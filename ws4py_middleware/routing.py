@@ -18,6 +18,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, RequestRedirect, Rule
 from werkzeug.routing.exceptions import RoutingException
 
+from .contexts import Context, in_context
 from .core.policy import Policy
 
 __all__ = ["Authorize", "Handler", "Match", "Route", "Router"]
@@ -49,26 +50,39 @@ class Route:
         handler: A subclass of ``WebSocket``, or a function ``f(ws, **params)``.
         authorize: Called as ``authorize(environ, **params)`` before the upgrade, in place of
             the middleware's; :mod:`ws4py_middleware.wsgi` says what it may return.
+        context: Makes a context manager for each callback, such as Flask's ``app.app_context``; see
+            :mod:`ws4py_middleware.contexts`.
         options: Settings of :class:`~ws4py_middleware.core.policy.Policy`, in place of the middleware's.
 
     Raises:
         TypeError: The handler is none, or there is no such setting.
     """
 
-    __slots__ = ("authorize", "handler", "options")
+    __slots__ = ("authorize", "context", "handler", "options")
 
-    def __init__(self, handler: Handler, *, authorize: Authorize | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        authorize: Authorize | None = None,
+        context: Context | None = None,
+        **options: Any,
+    ) -> None:
         check_handler(handler)
         check_authorize(authorize)
-        check_options(options, "authorize")
+        check_context(context)
+        check_options(options, "authorize", "context")
         self.handler = handler
         self.authorize = authorize
+        self.context = context
         self.options = options
 
     def __repr__(self) -> str:
         arguments = [getattr(self.handler, "__qualname__", repr(self.handler))]
-        if self.authorize is not None:
-            arguments.append(f"authorize={getattr(self.authorize, '__qualname__', repr(self.authorize))}")
+        for name in ("authorize", "context"):
+            value = getattr(self, name)
+            if value is not None:
+                arguments.append(f"{name}={getattr(value, '__qualname__', repr(value))}")
         arguments += [f"{name}={value!r}" for name, value in self.options.items()]
         return f"Route({', '.join(arguments)})"
 
@@ -93,6 +107,7 @@ class Router:
         routes: For each path a handler class, a function ``f(ws, **params)`` or a :class:`Route`.
         policy: The settings of routes that have none of their own.
         authorize: The one of routes that have none of their own.
+        context: The one of routes that have none of their own.
         adapt: Makes the class of a handler, and says which policy the class brings, if any;
             raises TypeError when it cannot.
 
@@ -114,6 +129,7 @@ class Router:
         policy: Policy,
         *,
         authorize: Authorize | None = None,
+        context: Context | None = None,
         adapt: Adapt | None = None,
     ) -> None:
         if not isinstance(routes, Mapping):
@@ -124,7 +140,7 @@ class Router:
         for path, target in routes.items():
             try:
                 rule = _build_rule(path)
-                self._targets[path] = _resolve(target, policy, authorize, adapt)
+                self._targets[path] = _resolve(target, policy, authorize, context, adapt)
                 self._map.add(rule)
                 check_takes(target, rule.arguments)
             except SyntaxError:
@@ -177,10 +193,13 @@ def _resolve(
     target: Handler | Route,
     policy: Policy,
     authorize: Authorize | None,
+    context: Context | None,
     adapt: Adapt | None,
 ) -> tuple[Any, Policy, Authorize | None]:
     route = target if isinstance(target, Route) else Route(target)
-    handler, own = (route.handler, None) if adapt is None else adapt(route.handler)
+    context = route.context or context
+    handler = route.handler if context is None else in_context(route.handler, context)
+    handler, own = (handler, None) if adapt is None else adapt(handler)
     base = policy if own is None else own
     merged = base.replace(**route.options) if route.options else base
     return handler, merged, route.authorize if route.authorize is not None else authorize
@@ -243,6 +262,17 @@ def check_authorize(authorize: object) -> None:
     """
     if authorize is not None and not callable(authorize):
         raise TypeError(f"authorize is {authorize!r}; it is a function authorize(environ, **params)")
+
+
+def check_context(context: object) -> None:
+    """
+    Check that something can be called to make a context.
+
+    Raises:
+        TypeError: It cannot; a context itself cannot be entered again and again.
+    """
+    if context is not None and not callable(context):
+        raise TypeError(f"context is {context!r}; it is a function that makes one, such as app.app_context")
 
 
 def check_options(options: Mapping[str, Any], *others: str) -> None:

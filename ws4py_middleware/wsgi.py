@@ -66,62 +66,47 @@ Options
 =======
 All settings of :class:`~ws4py_middleware.core.policy.Policy`, for all routes: ``max_message_size``,
 ``origins``, ``subprotocols``, ``compression``, ``ping_interval`` and so on. A handler class may have a
-``policy`` of its own, and a :class:`Route` has the last word. ``authorize`` is for the routes that have none
-of their own. ``manager`` runs the connections in place of the process' own.
+``policy`` of its own, and a :class:`Route` has the last word. ``authorize`` and ``context`` (see
+:mod:`ws4py_middleware.contexts`) are for the routes that have none of their own. ``manager`` runs the
+connections in place of the process' own.
 """
 
 from __future__ import annotations
 
 import functools
-import logging
 import sys
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from time import monotonic
 from typing import Any
 
 from werkzeug.exceptions import HTTPException
 
+from .contexts import Context, in_context
 from .core.handshake import Request, accept_request, is_upgrade
 from .core.policy import Policy
-from .exc import HandoverError, HandshakeError
+from .exc import HandshakeError
 from .functions import handler_class
 from .handover.answers import answer, answer_error, start_closing, without_hop_by_hop
-from .opening import build_request, prepare
+from .opening import build_request, prepare, refuse
 from .registry import Registry
 from .replies import Application, Environ, Reply, StartResponse, call_and_replace_404
-from .routing import Authorize, Handler, Match, Route, Router, check_authorize, check_options, check_takes
+from .routing import (
+    Authorize,
+    Handler,
+    Match,
+    Route,
+    Router,
+    check_authorize,
+    check_context,
+    check_options,
+    check_takes,
+)
 from .websocket import WebSocket
 
 __all__ = ["Route", "WebSocketMiddleware", "upgrade"]
 
-logger = logging.getLogger("ws4py_middleware")
-
-
 #: What an application answers that has no page for a path, or only a WebSocket.
 _NOT_FOUND = (400, 404, 426)
-
-
-#: What the operator has been told of this server.
-_told: set[str] = set()
-
-#: How many refusals of one status are logged within a second; the access log has them all.
-_LOGGED_REFUSALS = 10
-
-#: By status: since when they are counted, and how many there were.
-_refusals: dict[int, tuple[float, int]] = {}
-
-
-def _may_log(status: int) -> bool:
-    """Tell whether a refusal is logged: what clients cause must not fill a disk."""
-    if status == 503:
-        return False  # the manager has said it, once for all
-    began, count = _refusals.get(status, (0.0, 0))
-    now = monotonic()
-    if now - began >= 1.0:
-        began, count = now, 0
-    _refusals[status] = began, count + 1
-    return count < _LOGGED_REFUSALS
 
 
 class _Call:
@@ -148,6 +133,8 @@ class WebSocketMiddleware:
         routes: Path → handler class, function, or :class:`Route`; may be left out where the
             application's views return :func:`upgrade`.
         authorize: Who may connect to the routes that do not say so themselves; see this module's text.
+        context: What handlers are called in whose routes do not say so themselves, such as Flask's
+            ``app.app_context``.
         manager: What runs the connections; by default the manager of the process.
         options: Settings of :class:`~ws4py_middleware.core.policy.Policy`.
 
@@ -162,6 +149,7 @@ class WebSocketMiddleware:
         routes: Mapping[str, Handler | Route] | None = None,
         *,
         authorize: Authorize | None = None,
+        context: Context | None = None,
         manager: Registry | None = None,
         **options: Any,
     ) -> None:
@@ -170,11 +158,14 @@ class WebSocketMiddleware:
         if manager is not None and not hasattr(manager, "check_capacity"):
             raise TypeError(f"manager is {manager!r}; it is a WebSocketManager")
         check_authorize(authorize)
-        check_options(options, "authorize", "manager", "routes")
+        check_context(context)
+        check_options(options, "authorize", "context", "manager", "routes")
         self.app = app
+        self.context = context
         self.manager = manager
         self.policy = Policy(**options)
-        self.router = Router({} if routes is None else routes, self.policy, authorize=authorize, adapt=_adapt)
+        routes = {} if routes is None else routes
+        self.router = Router(routes, self.policy, authorize=authorize, context=context, adapt=_adapt)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         match = self.router.match(environ.get("PATH_INFO", ""))
@@ -266,13 +257,7 @@ def _open(
         )
         return opening.complete()
     except HandshakeError as error:
-        if isinstance(error, HandoverError) and error.msg not in _told:
-            # It is the server that was chosen wrongly, not the request: the operator has to know, once.
-            _told.add(error.msg)
-            logger.warning("no WebSockets here: %s", error)
-        if _may_log(error.status):
-            logger.info("refused the upgrade of %r: %s", request.target, error)
-        return answer_error(environ, start_response, error)
+        return refuse(environ, start_response, request, error)
 
 
 def _headers_of_101(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -349,10 +334,12 @@ def upgrade(handler: Handler | Route, /, **params: Any) -> Any:
         TypeError: The handler is none, or does not take these parameters.
     """
     current = _current.get()
-    base = current.middleware.policy if isinstance(current, _Call) else Policy()
+    middleware = current.middleware if isinstance(current, _Call) else None
+    base = Policy() if middleware is None else middleware.policy
     route = handler if isinstance(handler, Route) else Route(handler)
     check_takes(route, set(params))
-    cls, own = _adapt(route.handler)
+    context = route.context or (None if middleware is None else middleware.context)
+    cls, own = _adapt(route.handler if context is None else in_context(route.handler, context))
     match = Match(cls, (own or base).replace(**route.options), params, route.authorize)
     if isinstance(current, _Call):
         current.match = match
