@@ -9,6 +9,7 @@ import pytest
 
 from scripts.lib.autobahn.docs import build_page
 from scripts.lib.autobahn.run import choose_cases
+from scripts.lib.autobahn.targets import TARGETS, accept, find_surprises, read_expected
 from scripts.lib.autobahn.verdicts import Verdict, format_verdicts, read_verdicts
 
 KNOWN = ["1.1.1", "9.1.1", "9.1.2", "9.10.1", "12.1.1", "12.1.10"]
@@ -68,13 +69,57 @@ def test_read_verdicts_run_without_report_is_all_missing(tmp_path: Path) -> None
     assert [v.behavior for v in read_verdicts(tmp_path, KNOWN)] == ["MISSING"] * len(KNOWN)
 
 
+def test_choose_cases_none_is_none() -> None:
+    assert choose_cases("none", KNOWN) == []
+
+
+GOOD = Verdict("1.1.1", "OK", "OK", 0.1)
+BAD = Verdict("1.1.1", "FAILED", "UNCLEAN", 0.1, "because")
+
+
+def test_find_surprises_what_is_known_is_none() -> None:
+    assert find_surprises([GOOD], {}) == []
+    assert find_surprises([BAD], {"1.1.1": ["FAILED", "UNCLEAN"]}) == []
+
+
+@pytest.mark.parametrize(
+    ("verdict", "known", "said"),
+    [
+        (BAD, {}, "1.1.1: FAILED / UNCLEAN, which is not fine: because"),
+        (BAD, {"1.1.1": ["FAILED", "OK"]}, "1.1.1: FAILED / UNCLEAN, but known as FAILED / OK"),
+        (GOOD, {"1.1.1": ["FAILED", "OK"]}, "1.1.1: OK / OK, but known as FAILED / OK"),
+    ],
+)
+def test_find_surprises_anything_else_is_one(
+    verdict: Verdict, known: dict[str, list[str]], said: str
+) -> None:
+    assert find_surprises([verdict], known) == [said]
+
+
+def test_accept_writes_what_find_surprises_reads(tmp_path: Path) -> None:
+    path = tmp_path / "expected.json"
+    path.write_text('{"other": {"1.1.2": ["FAILED", "OK"]}}')
+    more = [Verdict("9.10.1", "NON-STRICT", "OK", 0.1), Verdict("9.9.1", "OK", "UNCLEAN", 0.1)]
+    accept("uvicorn", [BAD, *more], path)
+    known = read_expected(path)
+    assert list(known) == ["other", "uvicorn"]
+    assert list(known["uvicorn"]) == ["1.1.1", "9.9.1", "9.10.1"]
+    assert find_surprises([BAD, *more], known["uvicorn"]) == []
+    accept("uvicorn", [GOOD], path)
+    assert list(read_expected(path)["uvicorn"]) == ["9.9.1", "9.10.1"], "the others stay"
+
+
+def test_only_servers_that_speak_the_protocol_themselves_may_be_known_for_something() -> None:
+    assert all(TARGETS[name].asgi for name in read_expected())
+
+
 def test_build_page_has_a_row_for_each_server_and_lists_what_is_not_fine() -> None:
-    good = Verdict("1.1.1", "OK", "OK", 0.1)
     page = build_page(
-        {"gunicorn sync": [good], "gunicorn gevent": [Verdict("1.1.1", "FAILED", "OK", 0.1)]},
+        {"sync": [GOOD], "uvicorn": [BAD, Verdict("1.1.2", "FAILED", "UNCLEAN", 0.1)]},
         {"1": "Framing"},
         "Python 3",
     )
     assert "| gunicorn sync | 1 | OK 1 | OK 1 |" in page
-    assert "| 1: Framing | 1 | OK 1 | FAILED 1 |" in page
-    assert "- gunicorn gevent, 1.1.1: FAILED, close OK" in page
+    assert "| 1: Framing | 1 | OK 1 | FAILED 2 |" in page
+    assert "## uvicorn, websockets-sansio: the server's own code does these otherwise" in page
+    assert "- FAILED, close UNCLEAN: 1.1.1, 1.1.2" in page

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from scripts.lib.autobahn.targets import TARGETS, Target
 from scripts.lib.autobahn.verdicts import Verdict, count
 
 HEAD = """\
 # Conformance
 
-<!-- Written by `scripts/autobahn all --write-docs`; do not edit. -->
+<!-- Written by `scripts/autobahn none --write-docs` from the reports of `all`; do not edit. -->
 
 The [Autobahn testsuite](https://github.com/crossbario/autobahn-testsuite) sends {cases} cases to the
-echo server of `examples/echo` under stock gunicorn, one worker, with the limits raised to what the
-suite needs (messages of 16 MiB; 65,536 fragments and an empty one that ends the message) and
-permessage-deflate switched on. Each case is judged twice: did the server do the right thing, and did the
-connection end rightly.
+echo server of `examples/echo`, with the limits raised to what the suite needs (messages of 16 MiB;
+65,536 fragments and an empty one that ends the message) and permessage-deflate switched on. Each case is
+judged twice: did the server do the right thing, and did the connection end rightly.
+
+Under gunicorn (one worker) and CherryPy every byte is this project's. Under ASGI it is the server that
+speaks the protocol, and the verdicts are the server's; what it is known to do otherwise is listed below.
 
 `scripts/autobahn all` does the same from a checkout anywhere; `.ci/run` runs the `ci` set (all but the
-long compression cases) and fails on anything but `OK` and `INFORMATIONAL`. In the informational cases
-(7.1.6, 7.13.1 and 7.13.2) the RFC leaves the choice open.
+long compression cases) and fails on anything but `OK` and `INFORMATIONAL`, or what is listed below. In the
+informational cases (7.1.6, 7.13.1 and 7.13.2) the RFC leaves the choice open.
 """
 
 OTHERS = """\
@@ -42,20 +45,33 @@ def build_page(runs: Mapping[str, Sequence[Verdict]], sections: Mapping[str, str
     cases = max(len(verdicts) for verdicts in runs.values())
     lines = [HEAD.format(cases=cases), "## Verdicts", ""]
     lines += ["| server | cases | verdicts | closes |", "|---|---:|---|---|"]
-    for server, verdicts in runs.items():
+    for name, verdicts in runs.items():
         lines.append(
-            f"| {server} | {len(verdicts)} | {count(v.behavior for v in verdicts)} "
+            f"| {TARGETS[name].title} | {len(verdicts)} | {count(v.behavior for v in verdicts)} "
             f"| {count(v.close for v in verdicts)} |"
         )
     lines += ["", f"{versions}.", "", "## By section", ""]
-    lines += [f"| section | cases | {' | '.join(runs)} |", f"|---|---:|{'---|' * len(runs)}"]
+    lines += [f"| section | cases | {' | '.join(TARGETS[name].title for name in runs)} |"]
+    lines += [f"|---|---:|{'---|' * len(runs)}"]
     first = next(iter(runs.values()))
     for section in sorted({verdict.section for verdict in first}):
         here = [[v for v in verdicts if v.section == section] for verdicts in runs.values()]
         told = " | ".join(count(v.behavior for v in verdicts) for verdicts in here)
         lines.append(f"| {section}: {sections.get(str(section), '')} | {len(here[0])} | {told} |")
-    odd = [(server, v) for server, verdicts in runs.items() for v in verdicts if not v.fine]
-    if odd:
-        lines += ["", "## Not fine", ""]
-        lines += [f"- {server}, {v.case}: {v.behavior}, close {v.close}" for server, v in odd]
+    for name, verdicts in runs.items():
+        lines += _list_odd(TARGETS[name], [verdict for verdict in verdicts if not verdict.fine])
     return "\n".join([*lines, "", OTHERS])
+
+
+def _list_odd(target: Target, odd: Sequence[Verdict]) -> list[str]:
+    """List the cases that are not fine, those with the same outcome together."""
+    if not odd:
+        return []
+    groups: dict[tuple[str, str], list[str]] = {}
+    for verdict in odd:
+        groups.setdefault((verdict.behavior, verdict.close), []).append(verdict.case)
+    whose = "the server's own code does these otherwise" if target.asgi else "not fine"
+    lines = ["", f"## {target.title}: {whose}", ""]
+    for (behavior, close), cases in groups.items():
+        lines.append(f"- {behavior}, close {close}: {', '.join(cases)}")
+    return lines

@@ -1,5 +1,5 @@
 """
-Run wstest's fuzzing client against the echo example under gunicorn.
+Run wstest's fuzzing client against the echo example on one server after the other.
 
 ``scripts/autobahn`` is the entrance, and its head is the manual.
 """
@@ -7,28 +7,22 @@ Run wstest's fuzzing client against the echo example under gunicorn.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import platform
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from scripts.lib.autobahn.docs import build_page
+from scripts.lib.autobahn.targets import TARGETS, USUAL, Known, accept, find_surprises, read_expected
 from scripts.lib.autobahn.verdicts import Verdict, format_verdicts, read_verdicts
+from tests.servers import ROOT, start
 
-ROOT = Path(__file__).resolve().parents[3]
-SERVERS = {
-    "sync": ["-k", "sync"],
-    "gthread": ["-k", "gthread", "--threads", "2"],
-    "gevent": ["-k", "gevent"],
-}
 CORE = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"]
 LIMITS = ["9.*"]
 # The compression cases whose messages are of 8 KiB or less: 7 % of the time of 12.* and 13.*
@@ -40,6 +34,7 @@ SMALL_DEFLATE = [
 ]
 SETS = {
     "all": ["*"],
+    "none": [],
     "core": CORE,
     "limits": LIMITS,
     "deflate": ["12.*", "13.*"],
@@ -63,45 +58,6 @@ def choose_cases(wanted: str, known: Sequence[str]) -> list[str]:
                 raise SystemExit(f"autobahn: there is no case {pattern!r}")
             chosen.update(found)
     return [case for case in known if case in chosen]
-
-
-def find_free_port() -> int:
-    """Find a port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
-def wait_for_server(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until the server listens, or raise what its log says."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.05)  # between two looks, not a guess
-    raise SystemExit(f"autobahn: the server does not listen; {log}:\n{log.read_text()[-3000:]}")
-
-
-@contextlib.contextmanager
-def serve(name: str, folder: Path) -> Iterator[int]:
-    """Run the echo example under gunicorn for a while; yield its port."""
-    port, log = find_free_port(), folder / "server.log"
-    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--workers", "1"]
-    command += [*SERVERS[name], "--chdir", str(ROOT / "examples" / "echo"), "autobahn_app:app"]
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT)
-    try:
-        wait_for_server(port, process, log)
-        yield port
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            print(f"  the server did not stop within 20 s of SIGTERM; it was killed ({log})")
 
 
 def run_wstest(name: str, port: int, cases: Sequence[str], folder: Path, limit: float) -> None:
@@ -136,48 +92,75 @@ def run_wstest(name: str, port: int, cases: Sequence[str], folder: Path, limit: 
 
 
 def run_server(name: str, cases: Sequence[str], folder: Path, limit: float) -> tuple[list[Verdict], bool]:
-    """Run the cases against one server; return the verdicts, and whether all is well."""
+    """Run the cases against one server; return the verdicts, and whether its log is without tracebacks."""
+    target = TARGETS[name]
     folder.mkdir(parents=True, exist_ok=True)
     for old in [*folder.glob("*.json"), *folder.glob("*.html"), *folder.glob("*.log")]:
         old.unlink()
-    print(f"== gunicorn -k {name}: {len(cases)} cases", flush=True)
-    start = time.monotonic()
-    with serve(name, folder) as port:
-        run_wstest(name, port, cases, folder, limit)
+    print(f"== {target.title}: {len(cases)} cases", flush=True)
+    began = time.monotonic()
+    with start(target.kind, target.app, directory=folder) as server:
+        run_wstest(name, server.port, cases, folder, limit)
+        server.signal()
+        try:
+            server.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            print(f"  the server did not stop within 20 s of its signal; it is killed ({server.log_path})")
+        tracebacks = server.log.count("Traceback (most recent")
     verdicts = read_verdicts(folder, cases)
     print(format_verdicts(verdicts))
-    tracebacks = (folder / "server.log").read_text(errors="replace").count("Traceback (most recent")
     if tracebacks:
-        print(f"  {tracebacks} tracebacks in {folder / 'server.log'}")
-    print(f"  wall {time.monotonic() - start:.0f} s", flush=True)
-    return verdicts, not tracebacks and all(verdict.fine for verdict in verdicts)
+        print(f"  {tracebacks} tracebacks in {server.log_path}")
+    print(f"  wall {time.monotonic() - began:.0f} s", flush=True)
+    return verdicts, not tracebacks
+
+
+def check(name: str, verdicts: Sequence[Verdict], known: Known) -> bool:
+    """Print what is otherwise than known; return whether there is nothing."""
+    surprises = find_surprises(verdicts, known.get(name, {}))
+    for surprise in surprises:
+        print(f"  NOT FINE {surprise}")
+    return not surprises
+
+
+def write_docs(out: Path, cases: Sequence[str], known: Known, sections: Mapping[str, str]) -> None:
+    """Write docs/conformance.md from the reports of all servers that belong there, of this run or earlier."""
+    runs: dict[str, list[Verdict]] = {}
+    for name, target in TARGETS.items():
+        if target.documented:
+            verdicts = read_verdicts(out / name, cases)
+            if any(verdict.behavior == "MISSING" for verdict in verdicts) or not check(name, verdicts, known):
+                raise SystemExit(f"autobahn: first run: scripts/autobahn all --server {name}")
+            runs[name] = verdicts
+    packages = ("ws4py_middleware", *("gunicorn", "gevent", "cherrypy", "uvicorn", "websockets", "wsproto"))
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    page = build_page(runs, sections, f"Python {platform.python_version()}, {versions}")
+    (ROOT / "docs" / "conformance.md").write_text(page)
+    print("== wrote docs/conformance.md")
 
 
 def main(argv: Sequence[str]) -> int:
     """Run what was asked for; return the exit status."""
     parser = argparse.ArgumentParser(prog="autobahn", add_help=False)
     parser.add_argument("cases", nargs="?", default="ci")
-    parser.add_argument("--server", action="append", choices=list(SERVERS))
+    parser.add_argument("--server", action="append", choices=list(TARGETS))
+    parser.add_argument("--accept", action="store_true")
     parser.add_argument("--write-docs", action="store_true")
     parser.add_argument("--out", type=Path, default=ROOT / "reports" / "autobahn")
     parser.add_argument("--limit", type=float, default=3600.0)
     args = parser.parse_args(argv)
-    if args.write_docs and args.cases != "all":
-        parser.error("--write-docs is for a run of all cases")
-    known = json.loads(Path(os.environ["WSTEST_DIR"], "cases.json").read_text())
-    cases = choose_cases(args.cases, known["cases"])
+    suite = json.loads(Path(os.environ["WSTEST_DIR"], "cases.json").read_text())
+    cases = choose_cases(args.cases, suite["cases"])
     out: Path = args.out.resolve()
-    runs: dict[str, list[Verdict]] = {}
     good = True
-    for name in args.server or ["gthread", "gevent"]:
-        runs[f"gunicorn {name}"], well = run_server(name, cases, out / name, args.limit)
-        good = good and well
+    for name in args.server or USUAL if cases else ():
+        verdicts, quiet = run_server(name, cases, out / name, args.limit)
+        if args.accept and TARGETS[name].asgi:
+            accept(name, verdicts)
+        good = check(name, verdicts, read_expected()) and quiet and good
     if args.write_docs:
-        versions = ", ".join(f"{name} {version(name)}" for name in ("ws4py_middleware", "gunicorn", "gevent"))
-        page = build_page(runs, known["sections"], f"Python {platform.python_version()}, {versions}")
-        (ROOT / "docs" / "conformance.md").write_text(page)
-        print("== wrote docs/conformance.md")
-    print("== conformance:", "all fine" if good else "NOT FINE")
+        write_docs(out, suite["cases"], read_expected(), suite["sections"])
+    print("== conformance:", "as it should be" if good else "NOT FINE")
     return 0 if good else 1
 
 

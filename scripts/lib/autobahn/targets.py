@@ -1,0 +1,94 @@
+"""
+What the testsuite is run against: the echo example on each server, and what a server is known to do wrong.
+
+Under WSGI every byte is read and written by this project, and every case has to be fine. Under ASGI it is
+the server that speaks the protocol: the verdicts are the server's. What it does wrong is in
+``expected.json``, case by case, and a run fails on any other outcome; a case that has become fine fails, too,
+until it is taken out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from scripts.lib.autobahn.verdicts import Verdict, sort_key
+
+EXPECTED = Path(__file__).with_name("expected.json")
+
+
+class Target(NamedTuple):
+    """A server with the echo example."""
+
+    #: In tests.servers.
+    kind: str
+    #: For people.
+    title: str
+    app: str = "examples.echo.autobahn_app:app"
+    #: Its verdicts are in docs/conformance.md.
+    documented: bool = True
+    #: The server speaks the protocol itself.
+    asgi: bool = False
+
+
+_ASGI = "examples.echo.autobahn_asgi:app"
+TARGETS = {
+    "sync": Target("gunicorn-sync", "gunicorn sync", documented=False),
+    "gthread": Target("gunicorn-gthread", "gunicorn gthread"),
+    "gevent": Target("gunicorn-gevent", "gunicorn gevent"),
+    "cherrypy": Target("cherrypy", "CherryPy", "examples.echo.autobahn_cherrypy:app"),
+    # Uvicorn's own choice is the first.
+    "uvicorn": Target("uvicorn-websockets-sansio", "uvicorn, websockets-sansio", _ASGI, asgi=True),
+    "uvicorn-websockets": Target("uvicorn-websockets", "uvicorn, websockets", _ASGI, asgi=True),
+    "uvicorn-wsproto": Target("uvicorn-wsproto", "uvicorn, wsproto", _ASGI, asgi=True),
+}
+
+#: What a run is against when nobody says it.
+USUAL = ("gthread", "gevent")
+
+#: Server → case → (behavior, close).
+Known = Mapping[str, Mapping[str, Sequence[str]]]
+
+
+def read_expected(path: Path = EXPECTED) -> Known:
+    """Read what servers are known to do wrong."""
+    known: Known = json.loads(path.read_text())
+    return known
+
+
+def accept(name: str, verdicts: Iterable[Verdict], path: Path = EXPECTED) -> None:
+    """Write down that this is what a server does in these cases; what it does in others stays."""
+    known = {server: dict(cases) for server, cases in read_expected(path).items()}
+    cases = known.setdefault(name, {})
+    for verdict in verdicts:
+        cases.pop(verdict.case, None)
+        if not verdict.fine:
+            cases[verdict.case] = (verdict.behavior, verdict.close)
+    known = {server: dict(sorted(known[server].items(), key=_by_case)) for server in sorted(known)}
+    lines = [
+        f" {json.dumps(server)}: {{\n"
+        + ",\n".join(f"  {json.dumps(case)}: {json.dumps(outcome)}" for case, outcome in cases.items())
+        + "\n }"
+        for server, cases in known.items()
+        if cases
+    ]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def _by_case(item: tuple[str, Sequence[str]]) -> tuple[int, ...]:
+    return sort_key(item[0])
+
+
+def find_surprises(verdicts: Iterable[Verdict], known: Mapping[str, Sequence[str]]) -> list[str]:
+    """Compare a run with what is known of the server; return, in words, what is otherwise."""
+    surprises = []
+    for verdict in verdicts:
+        seen = (verdict.behavior, verdict.close)
+        expected = tuple(known.get(verdict.case, ()))
+        if not expected and not verdict.fine:
+            surprises.append(f"{verdict.case}: {' / '.join(seen)}, which is not fine: {verdict.reason}")
+        elif expected and seen != expected:
+            surprises.append(f"{verdict.case}: {' / '.join(seen)}, but known as {' / '.join(expected)}")
+    return surprises
