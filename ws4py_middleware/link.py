@@ -131,6 +131,36 @@ class Link(Outgoing):
         while not self.released and not self.paused and (self.conn.has_events or self.conn.has_more):
             self.turn()
 
+    def catch_up(self, since: float) -> None:
+        """Note that nobody has read since some time, and reading goes on; the peer is not blamed for that."""
+        with self._lock:
+            if not self.paused and self.conn.state is not _CLOSED:
+                self.conn.deadlines.pause(since)
+                self.conn.resume(monotonic())
+                self._schedule()
+
+    def wait_released(self, timeout: float | None = None) -> bool:
+        """
+        Wait until the connection has ended and ``closed()`` was called.
+
+        Returns:
+            Whether that came in time.
+
+        Raises:
+            RuntimeError: It was called from a hook, which would wait for itself.
+        """
+        if self.is_mine or not self.loop.may_wait():
+            raise RuntimeError("the end of a connection cannot be waited for in one of its hooks")
+        deadline = None if timeout is None else monotonic() + timeout
+        while True:
+            with self._lock:
+                if self.released:
+                    return True
+                waiter = self._add_waiter()
+            waiter.wait(None if deadline is None else max(deadline - monotonic(), 0))
+            if deadline is not None and monotonic() >= deadline:
+                return self.released
+
     def terminate(self) -> None:
         """
         End the connection without waiting for anything.

@@ -49,7 +49,9 @@ __all__ = [
     "build_key",
     "build_request",
     "check_response",
+    "check_target",
     "is_upgrade",
+    "request_headers",
 ]
 
 _T = TypeVar("_T")
@@ -336,10 +338,32 @@ def build_request(
 
     Spec: :rfc:`6455#section-4.1`.
     """
-    extra = _check_extra(headers)
-    parse_host(host)
+    check_target(target)
+    return build_head(f"GET {target} HTTP/1.1", request_headers(host, policy, key, headers, origin=origin))
+
+
+def check_target(target: str) -> None:
+    """
+    Check what is asked for: path and query.
+
+    Raises:
+        ValueError: It is not encoded, or has a fragment.
+    """
     if not _TARGET.fullmatch(target):
         raise ValueError(f"target {quote(target)} is not an encoded path, such as /chat?room=1")
+
+
+def request_headers(
+    host: str,
+    policy: Policy,
+    key: str,
+    headers: Iterable[tuple[str, str]] = (),
+    *,
+    origin: str | None = None,
+) -> list[tuple[str, str]]:
+    """Make the headers of a client's request, as :func:`build_request` sends them."""
+    extra = _check_extra(headers)
+    parse_host(host)
     if not _KEY.fullmatch(key):
         raise ValueError(f"key {quote(key)} is not 16 bytes in base64; use build_key()")
     head = [
@@ -357,7 +381,7 @@ def build_request(
     offers = [factory.build_offer() for factory in get_factories(policy)]
     if offers:
         head.append(("Sec-WebSocket-Extensions", build_extensions(offers)))
-    return build_head(f"GET {target} HTTP/1.1", head + extra)
+    return head + extra
 
 
 def _offered_subprotocols(policy: Policy) -> Sequence[str]:
