@@ -101,12 +101,18 @@ class _ThreadWaiter:
 
 
 class GreenletManager(Registry):
-    """Run WebSockets in greenlets of the hub in whose thread it is made."""
+    """
+    Run WebSockets in greenlets of the hub in whose thread it is made.
+
+    Args:
+        spawn: Starts the greenlet of a connection, such as a pool's; who kills one ends its connection.
+    """
 
     is_shared = True
 
-    def __init__(self) -> None:
+    def __init__(self, spawn: Callable[..., Any] = gevent.spawn) -> None:
         super().__init__()
+        self._spawn = spawn
         self._hub = gevent.get_hub()
         self._thread = _get_thread()
         self._seats: dict[Link, _Seat] = {}
@@ -212,6 +218,11 @@ class GreenletManager(Registry):
         """
         self._add(websocket)
 
+    def greenlet_of(self, websocket: WebSocket) -> gevent.Greenlet[..., Any] | None:
+        """Return the greenlet that runs a WebSocket until its end; ``None`` when it has ended."""
+        seat = None if websocket._link is None else self._seats.get(websocket._link)
+        return None if seat is None else seat.greenlet
+
     def remove(self, websocket: WebSocket) -> None:
         """Stop managing a WebSocket, which goes on without; its ``closed()`` is not called."""
         link = websocket._link
@@ -254,7 +265,7 @@ class GreenletManager(Registry):
 
     def _sit(self, link: Link) -> _Seat:
         seat = self._seats[link] = _Seat(self._hub.loop, link.fd)
-        seat.greenlet = gevent.spawn(self._serve, link, seat)
+        seat.greenlet = self._spawn(self._serve, link, seat)
         return seat
 
     def _serve(self, link: Link, seat: _Seat) -> None:
@@ -276,6 +287,9 @@ class GreenletManager(Registry):
                     seat.wake.clear()
             except Exception as error:  # noqa: BLE001 - as in _on_writable
                 link.on_fault(error)
+            except gevent.GreenletExit:
+                link.drop()
+                raise
 
     def _wait_for_round(self) -> None:
         """

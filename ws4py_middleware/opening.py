@@ -18,21 +18,36 @@ from __future__ import annotations
 
 import _socket
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
 from .core.handshake import Request, Upgrade
 from .core.policy import Policy
+from .exc import HandoverError, HandshakeError
 from .handover import Adapter, Transport, clean_environ, find
+from .handover.answers import answer_error
 from .process import get_manager
 from .registry import Registry
 from .websocket import WebSocket
 
-__all__ = ["Opening", "build_request", "prepare"]
+__all__ = ["MANAGER", "Opening", "build_request", "prepare", "refuse"]
 
 logger = logging.getLogger("ws4py_middleware")
+
+#: The key in the environ for the manager of a server that runs its WebSockets itself.
+MANAGER = "ws4py_middleware.manager"
+
+#: What the operator has been told of this server.
+_told: set[str] = set()
+
+#: How many refusals of one status are logged within a second; the access log has them all.
+_LOGGED_REFUSALS = 10
+
+#: By status: since when they are counted, and how many there were.
+_refusals: dict[int, tuple[float, int]] = {}
 
 #: How long the 101 may take when ``open_timeout`` is off; it fits into any socket's buffer.
 _SEND_TIMEOUT = 10.0
@@ -124,7 +139,7 @@ class Opening:
 def prepare(
     environ: dict[str, Any],
     start_response: Any,
-    handler: type[WebSocket],
+    handler: Callable[..., WebSocket],
     upgrade: Upgrade,
     policy: Policy,
     params: Mapping[str, Any],
@@ -137,11 +152,12 @@ def prepare(
     Args:
         environ: The request's own environ, not a copy of it.
         start_response: The server's, or that of other middleware; ``None`` where it is not known.
-        handler: The class; what its constructor raises is not caught.
+        handler: The class, or what makes an instance of it; what its constructor raises is not caught.
         upgrade: What :func:`~ws4py_middleware.core.handshake.accept_request` agreed on.
         policy: The limits of the connection.
         params: What the handler finds in ``params``.
-        manager: By default the process' own, the one for gevent where the server is gevent's.
+        manager: By default that of the server, if it has one, else the process' own, which is the one
+            for gevent where the server is gevent's.
 
     Raises:
         HandoverError: 501, the server hides its socket.
@@ -149,6 +165,8 @@ def prepare(
     """
     adapter = find(environ, start_response)
     is_gevent = adapter.is_gevent(environ, start_response)
+    if manager is None:
+        manager = environ.get(MANAGER)
     if manager is None:
         manager = get_manager(is_gevent)
     manager.check_capacity(policy)
@@ -159,3 +177,28 @@ def prepare(
         environ=clean_environ(environ),
     )
     return Opening(environ, start_response, adapter, websocket, upgrade, policy, params, manager)
+
+
+def refuse(
+    environ: dict[str, Any], start_response: Any, request: Request, error: HandshakeError
+) -> Iterable[bytes]:
+    """Answer with why there is no WebSocket, and see to the log; return what the application returns."""
+    if isinstance(error, HandoverError) and error.msg not in _told:
+        # It is the server that was chosen wrongly, not the request: the operator has to know, once.
+        _told.add(error.msg)
+        logger.warning("no WebSockets here: %s", error)
+    if _may_log(error.status):
+        logger.info("refused the upgrade of %r: %s", request.target, error)
+    return answer_error(environ, start_response, error)
+
+
+def _may_log(status: int) -> bool:
+    """Tell whether a refusal is logged: what clients cause must not fill a disk."""
+    if status == 503:
+        return False  # the manager has said it, once for all
+    began, count = _refusals.get(status, (0.0, 0))
+    now = monotonic()
+    if now - began >= 1.0:
+        began, count = now, 0
+    _refusals[status] = began, count + 1
+    return count < _LOGGED_REFUSALS

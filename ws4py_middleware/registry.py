@@ -115,7 +115,7 @@ class Registry(ABC):
 
         Args:
             transport: The connection, non-blocking.
-            upgrade: What the handshake agreed on.
+            upgrade: What the handshake agreed on; by default what the handler has in ``extensions``.
             policy: By default the handler's own.
             params: What the route took out of the path.
             early: Bytes that came right behind the request.
@@ -126,7 +126,7 @@ class Registry(ABC):
             policy = policy.replace(ping_interval=websocket.heartbeat_freq)
         if params is not None:
             websocket.params = params
-        extensions = () if upgrade is None else upgrade.extensions
+        extensions = websocket.extensions or () if upgrade is None else upgrade.extensions
         conn = Connection(websocket._side, policy, extensions, now=monotonic())
         link = Link(websocket, transport, conn, self._loop())
         link.fd = transport.fileno()
@@ -139,7 +139,11 @@ class Registry(ABC):
             self._swallow(sink)
 
     def _add(self, websocket: WebSocket) -> None:
-        """Manage a WebSocket that was made by hand; its ``opened()`` is called here."""
+        """Manage a WebSocket that was made by hand; its ``opened()`` is called here, or else by its loop."""
+        taken, websocket._taken = websocket._taken, None
+        if taken is not None:
+            self.attach(websocket, taken.transport, early=taken.early, sink=taken.sink)
+            return
         with self.lock:
             if websocket in self or id(websocket) in self._adding:
                 return

@@ -27,7 +27,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import monotonic
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .core.connection import Connection
 from .core.policy import Policy
@@ -45,6 +45,9 @@ from .messaging import (
 )
 from .payloads import check_pieces, check_text
 from .streaming import Stream
+
+if TYPE_CHECKING:
+    from .handover import Taken
 
 __all__ = ["DEFAULT_READING_SIZE", "EchoWebSocket", "Heartbeat", "WebSocket"]
 
@@ -77,6 +80,8 @@ class WebSocket:
     _marked: frozenset[Side] = frozenset()
     _stream: Stream | None = None
     _link: Link | None = None
+    #: The connection that a server has taken out of itself, until a manager has it.
+    _taken: Taken | None = None
     _hub: Hub | None = None
 
     def __init__(

@@ -42,6 +42,9 @@ _SERVERS_OWN = frozenset(
         "wsgi.input",
         "wsgi.input_terminated",
         "wsgi.websocket",
+        "ws4py.socket",
+        "ws4py.websocket",
+        "ws4py_middleware.manager",
     }
 )
 
