@@ -23,7 +23,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["Context", "in_context"]
+__all__ = ["Context", "around", "in_context"]
 
 #: What :class:`~ws4py_middleware.routing.Route` takes as ``context``.
 Context = Callable[[], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]
@@ -60,24 +60,25 @@ def _wrap_class(cls: type[Any], context: Context) -> type[Any]:
         owner = next((each for each in cls.__mro__ if name in vars(each)), None)
         # The hooks that this package brings need none.
         if owner is not None and owner.__module__.partition(".")[0] != _PACKAGE:
-            members[name] = _wrap_hook(getattr(cls, name), context)
+            members[name] = around(getattr(cls, name), context)
     return types.new_class(cls.__name__, (cls,), exec_body=lambda namespace: namespace.update(members))
 
 
-def _wrap_hook(hook: Callable[..., Any], context: Context) -> Callable[..., Any]:
-    if inspect.iscoroutinefunction(hook):
+def around(function: Callable[..., Any], context: Context) -> Callable[..., Any]:
+    """Make a function of the same kind, each of whose calls is in a context of its own."""
+    if inspect.iscoroutinefunction(function):
 
-        @functools.wraps(hook)
-        async def call_async(self: Any, *args: Any) -> Any:
+        @functools.wraps(function)
+        async def call_async(*args: Any, **options: Any) -> Any:
             async with _Asynchronous(context()):
-                return await hook(self, *args)
+                return await function(*args, **options)
 
         return call_async
 
-    @functools.wraps(hook)
-    def call(self: Any, *args: Any) -> Any:
+    @functools.wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
         with _check(context()):
-            return hook(self, *args)
+            return function(*args, **options)
 
     return call
 
@@ -92,6 +93,9 @@ def _wrap_function(function: Callable[..., Any], context: Context) -> Callable[.
                 return await function(ws, **params)
 
         return run_async
+
+    # Those that are for callbacks may keep something for the next one; here that may be in hours.
+    context = getattr(context, "for_functions", context)
 
     @functools.wraps(function)
     def run(ws: Any, **params: Any) -> Any:
