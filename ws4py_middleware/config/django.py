@@ -91,17 +91,17 @@ class FreshConnections:
     """The context of a callback: database connections that are too old, or broken, are closed."""
 
     def __enter__(self) -> None:
-        close_old_connections()
+        _close_old()
 
     def __exit__(self, *error: object) -> None:
-        close_old_connections()
+        _close_old()
 
     async def __aenter__(self) -> None:
         # In the thread in which asynchronous code has its database work done.
-        await sync_to_async(close_old_connections)()
+        await sync_to_async(_close_old)()
 
     async def __aexit__(self, *error: object) -> None:
-        await sync_to_async(close_old_connections)()
+        await sync_to_async(_close_old)()
 
     @staticmethod
     def for_functions() -> _OwnConnections:
@@ -113,9 +113,22 @@ class _OwnConnections(FreshConnections):
     """Keeps no connection open for later, whatever ``CONN_MAX_AGE`` says: later may be in hours."""
 
     def __exit__(self, *error: object) -> None:
-        for connection in connections.all(initialized_only=True):
-            if not connection.in_atomic_block:
-                connection.close()
+        connections.close_all()
+
+    @property
+    def may_leave(self) -> bool:
+        """Whether the function is not waiting inside ``atomic()``."""
+        return not _in_transaction()
+
+
+def _close_old() -> None:
+    # A hook that calls another one may have begun a transaction, which Django would take for a lost one.
+    if not _in_transaction():
+        close_old_connections()
+
+
+def _in_transaction() -> bool:
+    return any(connection.in_atomic_block for connection in connections.all(initialized_only=True))
 
 
 def user_of(environ: Mapping[str, Any]) -> Any:
