@@ -11,6 +11,7 @@ import atexit
 import os
 import threading
 
+from .handover.uwsgi import call_at_exit
 from .manager import WebSocketManager
 from .registry import Registry
 
@@ -34,6 +35,7 @@ def get_manager(gevent: bool = False) -> Registry:
             if manager is None:
                 manager = _managers[gevent] = _make_manager(gevent)
                 atexit.register(manager.shutdown)
+                call_at_exit(manager.shutdown)
             elif isinstance(manager, WebSocketManager) and not manager.is_ready:
                 manager.start()  # somebody has stopped it
     return manager

@@ -90,6 +90,12 @@ class Client:
     ids=["small", "large", "like-http"],
 )
 def test_bytes_behind_the_request_are_not_lost(server: Server, early: bytes) -> None:
+    if server.kind == "waitress" and b"\r\n\r\n" in early[:8192]:
+        # It has made a request of them, and says so.
+        with Client(server, early=early) as client:
+            assert client.read_until(b"\r\n\r\n").split()[1] == b"501"
+            client.read_until(b"wait for the 101")
+        return
     with Client(server, early=early).upgrade() as client:
         assert client.read(len(early)) == early
         client.echo(b"ame, and late")
@@ -124,8 +130,8 @@ def test_connection_taken_twice_is_refused_the_second_time(server: Server) -> No
 def test_replaced_input_gets_501_with_what_to_do(server: Server) -> None:
     with Client(server, "/ws-replaced") as client:
         head = client.read_until(b"\r\n\r\n")
-        if server.kind in ("wsgiref", "django-runserver"):
-            # Its request handler leads to the socket as well.
+        if server.kind.startswith(("wsgiref", "django-runserver", "waitress", "uwsgi")):
+            # The socket is found by another way.
             assert head.startswith(b"HTTP/1.1 101 ")
             client.echo(b"works")
         else:

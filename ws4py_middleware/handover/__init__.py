@@ -8,6 +8,7 @@ walked.
 
 ===================  ==================================================================================
 ``servers``          the table of servers: who keeps the socket where, and the bytes it has read ahead
+``adapter``          what is known of one server; ``waitress`` and ``uwsgi`` have files of their own
 ``environs``         the WSGI environ as a handler keeps it, without what belongs to the server
 ``sockets``          ``take()`` a socket that belongs to a server, ``from_socket()`` one that is ours
 ``transports``       the non-blocking connection the drivers work with, plain or TLS
@@ -30,7 +31,7 @@ from __future__ import annotations
 
 from ws4py_middleware.handover.environs import clean_environ
 from ws4py_middleware.handover.servers import Adapter, Taken, find, register
-from ws4py_middleware.handover.sockets import from_socket, take
+from ws4py_middleware.handover.sockets import from_socket, take, take_fd
 from ws4py_middleware.handover.transports import TLSTransport, Transport
 
 __all__ = [
@@ -43,4 +44,5 @@ __all__ = [
     "from_socket",
     "register",
     "take",
+    "take_fd",
 ]

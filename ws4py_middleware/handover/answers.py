@@ -13,7 +13,9 @@ cheroot                      sends it, and goes on; its request's ``close_connec
 wsgiref, Django runserver    assert that it is not there; a header set behind their back is sent, and
                              Django's ends the connection by it
 Werkzeug                     always ends the connection
-waitress                     asserts that it is not there
+waitress                     asserts that it is not there; a header set behind its back is sent, and it ends
+                             the connection when the request asked for that
+uWSGI                        sends it, and always ends the connection
 ===========================  =======================================================================
 """
 
@@ -26,7 +28,8 @@ from typing import Any
 from wsgiref.handlers import BaseHandler
 
 from ..exc import HandshakeError
-from .servers import Environ, StartResponse, owner
+from .adapter import Environ, StartResponse, owner
+from .waitress import end_connection
 
 __all__ = ["HOP_BY_HOP", "answer", "answer_error", "start_closing", "without_hop_by_hop"]
 
@@ -76,7 +79,9 @@ def start_closing(
             sent[name] = "close" if name == "Connection" else value
         return write
     if _asserts(environ):
-        return _start(start_response, status, end_to_end, exc_info)
+        write = _start(start_response, status, end_to_end, exc_info)
+        end_connection(environ, write, own)
+        return write
     try:
         write = _start(start_response, status, end_to_end + own, exc_info)
     except AssertionError:

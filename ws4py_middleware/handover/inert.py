@@ -17,7 +17,7 @@ from typing import Any
 
 from ws4py_middleware.exc import HandoverError
 
-__all__ = ["InertSSLSocket", "dummy_pair", "inert_class"]
+__all__ = ["InertSSLSocket", "dummy_pair", "inert_class", "no_socket"]
 
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -35,13 +35,19 @@ def dummy_pair() -> tuple[_socket.socket, _socket.socket]:
         # The C function: under gevent the patched one would make sockets with watchers.
         dummy, sink = _socket.socketpair()
     except OSError as error:
-        status = 503 if error.errno in _OUT_OF_DESCRIPTORS else 501
-        raise HandoverError(
-            f"no socket for the hand-over: {error.strerror}; try again later", status, [("Retry-After", "5")]
-        ) from error
+        raise no_socket(error) from error
     sink.shutdown(socket.SHUT_WR)
     sink.setblocking(False)
     return dummy, sink
+
+
+def no_socket(error: OSError) -> HandoverError:
+    """Make the error for when the system gives no socket: 503 where that passes, else 501."""
+    if error.errno in _OUT_OF_DESCRIPTORS:
+        return HandoverError(
+            f"no socket for the hand-over: {error.strerror}; try again later", 503, [("Retry-After", "5")]
+        )
+    return HandoverError(f"no socket for the hand-over: {error.strerror}")
 
 
 class InertSSLSocket:

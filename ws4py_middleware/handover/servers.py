@@ -11,151 +11,36 @@ gevent.pywsgi
 Werkzeug (Flask's own)      ``environ["werkzeug.socket"]``                ``wsgi.input.read()``
 wsgiref, Django runserver   ``request_handler.rfile.raw._sock``           ``rfile.read()``
 cheroot (CherryPy)          ``wsgi.input.rfile.raw._sock``                ``rfile.read()``
+waitress                    ``waitress.client_disconnected.__self__``,    ``channel.request.header_plus``
+                            the channel: its descriptor
+uWSGI                       ``uwsgi.connection_fd()``, public             ``uwsgi_proto_base_read_body()``,
+                                                                          which the binary exports
 ==========================  ============================================  =================================
 
-The order is: look everything up, take the socket, then read what was read ahead. Much of it is private to
-the server, so a look-up that fails is a :exc:`~ws4py_middleware.exc.HandoverError` before anything was
-touched. After ``take()`` the server's files read the dummy: reading one to its end gives its buffer, and
-can not block.
-
-A server that is not here: subclass :class:`Adapter`, and :func:`register` it.
+What an adapter is stands in ``adapter``; ``waitress`` and ``uwsgi`` have theirs, all others are here. A
+server that is not in the table: subclass :class:`Adapter`, and :func:`register` it.
 """
 
 from __future__ import annotations
 
-import _socket
 import io
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 from ws4py_middleware.exc import HandoverError
-from ws4py_middleware.handover.sockets import take
-from ws4py_middleware.handover.transports import Transport
+from ws4py_middleware.handover.adapter import (
+    ELSEWHERE,
+    Adapter,
+    Environ,
+    Located,
+    StartResponse,
+    Taken,
+    owner,
+)
+from ws4py_middleware.handover.uwsgi import UWSGI
+from ws4py_middleware.handover.waitress import Waitress
 
-__all__ = ["Adapter", "Taken", "find", "register"]
-
-Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
-
-OUTERMOST = "another middleware has replaced wsgi.input; put WebSocketMiddleware outermost"
-ELSEWHERE = "run it under gunicorn (sync, gthread or gevent), gevent.pywsgi, Werkzeug, cheroot or wsgiref"
-
-# In the environ of a connection that is gone: a second upgrade of it must not serve the dummy.
-_TAKEN = "ws4py_middleware.taken"
-
-
-class Taken(NamedTuple):
-    """What :meth:`Adapter.detach` gives."""
-
-    #: The client's connection.
-    transport: Transport
-    #: What the client sent behind its request and the server had read already; often nothing.
-    early: bytes
-    #: Swallows what the server still writes. Read it until ``b""``, then close it.
-    sink: _socket.socket
-
-
-class Located(NamedTuple):
-    """What :meth:`Adapter.locate` finds: nothing of it has been touched."""
-
-    #: The server's socket object.
-    sock: Any
-    #: Called once the socket was taken: returns the bytes that were read ahead.
-    read_early: Callable[[], bytes]
-
-
-class Adapter:
-    """
-    What is known of one server.
-
-    A subclass has a :attr:`name`, :meth:`match` and :meth:`locate`; where the socket is not an object that
-    :func:`~ws4py_middleware.handover.sockets.take` knows, it overrides :meth:`detach` and
-    :meth:`is_gevent` as a whole.
-    """
-
-    #: The server as people call it, for messages.
-    name = "this server"
-
-    def match(self, environ: Environ, start_response: StartResponse | None) -> bool:
-        """Say whether this request came from this server; cheap, by key or type, and without any effect."""
-        raise NotImplementedError
-
-    def locate(self, environ: Environ, start_response: StartResponse | None) -> Located:
-        """
-        Find the socket and the bytes read ahead, touching nothing.
-
-        Raises:
-            HandoverError: It can not be done, and why.
-            AttributeError, KeyError: The server is not as expected; :meth:`detach` says the rest.
-        """
-        raise NotImplementedError
-
-    def is_gevent(self, environ: Environ, start_response: StartResponse | None) -> bool:
-        """
-        Say whether the connection is one of gevent's, and so who is to manage it; touch nothing.
-
-        Raises:
-            HandoverError: The server hides its socket, as :meth:`detach` would say.
-        """
-        sock = self._look_up(environ, start_response).sock
-        return any(cls.__module__.startswith("gevent.") for cls in type(sock).__mro__)
-
-    def _look_up(self, environ: Environ, start_response: StartResponse | None) -> Located:
-        if environ.get(_TAKEN):
-            raise HandoverError("this connection has been upgraded already; upgrade it once")
-        try:
-            return self.locate(environ, start_response)
-        except (AttributeError, KeyError) as error:
-            raise self.refusal(OUTERMOST) from error
-
-    def detach(self, environ: Environ, start_response: StartResponse | None) -> Taken:
-        """
-        Take the client's connection away from the server.
-
-        Whatever the server, a framework or other middleware does with the connection from here on, the client
-        sees nothing of it.
-
-        Args:
-            environ: The request's own environ, not a copy: it is marked, so that it is taken only once.
-            start_response: The server's, or another middleware's, or None where only the environ is known.
-
-        Raises:
-            HandoverError: The server hides its socket; the message says which server and what to do. Nothing
-                was touched.
-        """
-        located = self._look_up(environ, start_response)
-        try:
-            transport, sink = take(located.sock)
-        except HandoverError as error:
-            raise self.refusal(f"{error}; {ELSEWHERE}", error.status, error.headers) from error
-        environ[_TAKEN] = True
-        try:
-            early = located.read_early()
-        except BaseException:
-            # Too late to give it back; but half a stream is worse than none.
-            transport.abort()
-            sink.close()
-            raise
-        return Taken(transport, early, sink)
-
-    def finish(self, environ: Environ, start_response: StartResponse | None) -> Iterable[bytes]:
-        """
-        Tell the server that the request is done, for its access log; return what the application returns.
-
-        The 101 itself has been sent: what the server writes now goes to the dummy.
-        """
-        if start_response is not None:
-            start_response("101 Switching Protocols", [])
-        return []
-
-    def refusal(self, why: str, status: int = 501, headers: Iterable[tuple[str, str]] = ()) -> HandoverError:
-        """Make the error that names this server."""
-        return HandoverError(f"{self.name} does not give up its connection: {why}", status, headers)
-
-
-def owner(start_response: StartResponse | None) -> Any:
-    """Return the server's object whose method ``start_response`` is, or None when somebody wrapped it."""
-    return getattr(start_response, "__self__", None)
+__all__ = ["Adapter", "Environ", "Located", "StartResponse", "Taken", "find", "owner", "register"]
 
 
 class _Gunicorn(Adapter):
@@ -280,7 +165,15 @@ class _WSGIRef(_Buffered):
         return file if hasattr(file, "raw") else file._read.__self__
 
 
-_adapters: list[Adapter] = [_Gunicorn(), _Werkzeug(), _GeventPyWSGI(), _Cheroot(), _WSGIRef()]
+_adapters: list[Adapter] = [
+    _Gunicorn(),
+    _Werkzeug(),
+    _GeventPyWSGI(),
+    _Cheroot(),
+    _WSGIRef(),
+    Waitress(),
+    UWSGI(),
+]
 
 
 def register(adapter: Adapter) -> None:

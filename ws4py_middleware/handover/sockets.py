@@ -7,6 +7,7 @@ Take a socket that belongs to a server, or wrap one that is ours.
 ``ssl.SSLSocket``                  the object must stay ours, so it gets an inert class (see ``inert``)
 gevent's ``SSLSocket``             it is a wrapper around a C socket, and that one is taken out of it
 pyOpenSSL's ``Connection``         a second object takes over OpenSSL's state; the first gets an inert class
+a descriptor, of servers in C      ours is a duplicate of it, and the dummy goes under its number
 =================================  =========================================================================
 
 Every other type is refused before anything is touched: a socket that was subclassed may do its I/O elsewhere.
@@ -15,13 +16,14 @@ Every other type is refused before anything is touched: a socket that was subcla
 from __future__ import annotations
 
 import _socket
+import os
 from typing import Any
 
 from ws4py_middleware.exc import HandoverError
-from ws4py_middleware.handover.inert import InertSSLSocket, dummy_pair, inert_class
+from ws4py_middleware.handover.inert import InertSSLSocket, dummy_pair, inert_class, no_socket
 from ws4py_middleware.handover.transports import TLSTransport, Transport
 
-__all__ = ["Transport", "from_socket", "take"]
+__all__ = ["Transport", "from_socket", "take", "take_fd"]
 
 # Where the classes of a socket that we know come from.
 _STDLIB = frozenset({"socket", "ssl", "_socket", "builtins"})
@@ -63,6 +65,50 @@ def take(sock: Any) -> tuple[Transport, _socket.socket]:
         # Whoever used the dummy has detached it.
         dummy.close()
     return transport, sink
+
+
+def take_fd(fd: int, *, gevent: bool = False) -> tuple[Transport, _socket.socket]:
+    """
+    Take the connection out of a descriptor, for servers whose socket is not a Python object.
+
+    All that knows the connection by its number, C code and pollers too, has the dummy from then on. The
+    caller makes sure that nobody closes the number, or reads from it, at that very moment.
+
+    Args:
+        fd: The server's descriptor of a connected stream socket.
+        gevent: Whoever waits for the connection does so in gevent's hub.
+
+    Returns:
+        As :func:`take`.
+
+    Raises:
+        HandoverError: It is no socket, or closed, or the process is out of descriptors (503). Nothing was
+            touched.
+    """
+    dummy, sink = dummy_pair()
+    ours = None
+    try:
+        ours = _duplicate(fd)
+        # A server that expects its writes to come back would hang when the dummy's buffer is full.
+        os.set_blocking(dummy.fileno(), os.get_blocking(fd))
+        os.dup2(dummy.fileno(), fd, os.get_inheritable(fd))
+    except OSError as error:
+        sink.close()
+        if ours is not None:
+            ours.close()
+        raise no_socket(error) from error
+    finally:
+        dummy.close()
+    return Transport(ours, gevent=gevent), sink
+
+
+def _duplicate(fd: int) -> _socket.socket:
+    copy = os.dup(fd)
+    try:
+        return _socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        raise
 
 
 def from_socket(sock: Any) -> Transport:
