@@ -13,11 +13,12 @@ def _command(setup: Setup) -> list[str]:
     command += ["--worker-class", worker, "--access-logfile", "-"]
     command += ["--threads", str(setup.threads)] if worker == "gthread" else []
     command += ["--certfile", setup.pem[0], "--keyfile", setup.pem[1]] if setup.pem else []
-    command += ["--no-control-socket"] if _has_control_socket() else []
+    command += ["--no-control-socket"] if has_control_socket() else []
     return [*command, *setup.options, setup.app]
 
 
-def _has_control_socket() -> bool:
+def has_control_socket() -> bool:
+    """Tell whether this release opens a control socket unless it is told not to."""
     from gunicorn import config
 
     return hasattr(config, "ControlSocketDisable")

@@ -1,0 +1,69 @@
+"""The ASGI servers, each with every implementation of WebSockets that it brings."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tests.servers.gunicorn import has_control_socket
+from tests.servers.kinds import Kind, Setup
+
+_BIN = Path(sys.executable).parent
+
+
+def _uvicorn(setup: Setup) -> list[str]:
+    command = [sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--port", str(setup.port)]
+    command += ["--ws", setup.kind.removeprefix("uvicorn-")]
+    command += ["--ssl-certfile", setup.pem[0], "--ssl-keyfile", setup.pem[1]] if setup.pem else []
+    return [*command, *setup.options, setup.app]
+
+
+def _hypercorn(setup: Setup) -> list[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "hypercorn",
+        "--bind",
+        f"127.0.0.1:{setup.port}",
+        "--access-logfile",
+        "-",
+    ]
+    command += ["--certfile", setup.pem[0], "--keyfile", setup.pem[1]] if setup.pem else []
+    return [*command, *setup.options, setup.app]
+
+
+def _daphne(setup: Setup) -> list[str]:
+    command = [sys.executable, "-m", "daphne", "--access-log", "-"]
+    if setup.pem:
+        cert, key = setup.pem
+        command += ["-e", f"ssl:{setup.port}:privateKey={key}:certKey={cert}:interface=127.0.0.1"]
+    else:
+        command += ["--bind", "127.0.0.1", "--port", str(setup.port)]
+    return [*command, *setup.options, setup.app]
+
+
+def _granian(setup: Setup) -> list[str]:
+    # Its module cannot be started by -m in every release; the script can.
+    command = [str(_BIN / "granian"), "--host", "127.0.0.1", "--port", str(setup.port)]
+    command += ["--interface", "asgi", "--access-log"]
+    command += ["--ssl-certificate", setup.pem[0], "--ssl-keyfile", setup.pem[1]] if setup.pem else []
+    return [*command, *setup.options, setup.app]
+
+
+def _gunicorn(setup: Setup) -> list[str]:
+    command = [sys.executable, "-m", "gunicorn", "--worker-class", "asgi", "--workers", "1"]
+    command += ["--bind", f"127.0.0.1:{setup.port}", "--access-logfile", "-"]
+    command += ["--certfile", setup.pem[0], "--keyfile", setup.pem[1]] if setup.pem else []
+    command += ["--no-control-socket"] if has_control_socket() else []
+    return [*command, *setup.options, setup.app]
+
+
+FAMILY = {
+    "uvicorn-websockets": Kind(command=_uvicorn, interface="asgi"),
+    "uvicorn-websockets-sansio": Kind(command=_uvicorn, interface="asgi"),
+    "uvicorn-wsproto": Kind(command=_uvicorn, interface="asgi"),
+    "hypercorn": Kind(command=_hypercorn, interface="asgi"),
+    "daphne": Kind(command=_daphne, interface="asgi"),
+    "granian": Kind(command=_granian, interface="asgi", forks=True),
+    "gunicorn-asgi": Kind(command=_gunicorn, interface="asgi", forks=True),
+}
