@@ -89,13 +89,19 @@ class HandshakeError(WebSocketException):
         msg: One line for the person at the other end: what was wrong, what would be right.
         status: The HTTP status of the answer.
         headers: Headers that the answer must have, such as ``Sec-WebSocket-Version``.
+        body: What a server said beside that, or the beginning of it; for clients.
+
+    A client that was refused finds the server's answer here; the status is 0 when there was none.
     """
 
-    def __init__(self, msg: str, status: int = 400, headers: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, msg: str, status: int = 400, headers: Iterable[tuple[str, str]] = (), body: bytes = b""
+    ) -> None:
         super().__init__(msg)
         self.msg = msg
         self.status = status
         self.headers = tuple(headers)
+        self.body = body
 
     def __str__(self) -> str:
         return self.msg
