@@ -92,7 +92,7 @@ class Opening:
     websocket: WebSocket
     upgrade: Upgrade
     policy: Policy
-    params: Mapping[str, Any]
+    params: Mapping[str, Any] | None
     manager: Registry
 
     def complete(self) -> Iterable[bytes]:
@@ -142,7 +142,7 @@ def prepare(
     handler: Callable[..., WebSocket],
     upgrade: Upgrade,
     policy: Policy,
-    params: Mapping[str, Any],
+    params: Mapping[str, Any] | None,
     *,
     manager: Registry | None = None,
 ) -> Opening:
@@ -155,7 +155,7 @@ def prepare(
         handler: The class, or what makes an instance of it; what its constructor raises is not caught.
         upgrade: What :func:`~ws4py_middleware.core.handshake.accept_request` agreed on.
         policy: The limits of the connection.
-        params: What the handler finds in ``params``.
+        params: What the handler finds in ``params``; ``None`` leaves that to itself.
         manager: By default that of the server, if it has one, else the process' own, which is the one
             for gevent where the server is gevent's.
 

@@ -34,6 +34,10 @@ from .wsgiutils import SOCKET, WEBSOCKET, take_out
 __all__ = ["GEventWebSocketPool", "WSGIServer", "WebSocketWSGIHandler"]
 
 
+#: How long a greenlet may take to notice that its connection has ended; seconds.
+_LEAVE_TIMEOUT = 0.2
+
+
 class GEventWebSocketPool(Pool):  # type: ignore[misc, unused-ignore]
     """
     The greenlets of WebSockets, one each.
@@ -71,6 +75,8 @@ class GEventWebSocketPool(Pool):  # type: ignore[misc, unused-ignore]
             timeout: Seconds; by default the manager's ``shutdown_timeout``.
         """
         self.manager.shutdown(timeout)
+        # They have been told; a hook that still runs has its connection taken away only.
+        self.join(timeout=_LEAVE_TIMEOUT)
 
 
 class WebSocketWSGIHandler(WSGIHandler):  # type: ignore[misc, unused-ignore]

@@ -115,7 +115,7 @@ class WebSocketWSGIApplication:
             if SOCKET in environ:
                 return self._answer(environ, start_response, agreed)
             make = functools.partial(self._make, request_environ=environ)
-            opening = prepare(environ, start_response, make, agreed, self.policy, {}, manager=self.manager)
+            opening = prepare(environ, start_response, make, agreed, self.policy, None, manager=self.manager)
             return opening.complete()
         except HandshakeError as error:
             return refuse(environ, start_response, request, error)
