@@ -46,6 +46,13 @@ def test_ping_is_due_after_interval_and_again_from_the_time_it_was_taken() -> No
     assert deadlines.next() == 261.0
 
 
+def test_without_keepalive_no_ping_is_due() -> None:
+    deadlines = Deadlines(POLICY, 100.0, keepalive=False)
+    assert deadlines.next() == 160.0
+    assert take_all(deadlines, 160.0) == [Due.IDLE_TIMEOUT]
+    assert deadlines.next() is None
+
+
 def test_pong_in_time_lifts_the_ping_timeout() -> None:
     deadlines = Deadlines(POLICY, 0.0)
     deadlines.ping_sent(20.0)

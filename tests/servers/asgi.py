@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from tests.servers.gunicorn import has_control_socket
 from tests.servers.kinds import Kind, Setup
-
-_BIN = Path(sys.executable).parent
 
 
 def _uvicorn(setup: Setup) -> list[str]:
@@ -43,8 +40,7 @@ def _daphne(setup: Setup) -> list[str]:
 
 
 def _granian(setup: Setup) -> list[str]:
-    # Its module cannot be started by -m in every release; the script can.
-    command = [str(_BIN / "granian"), "--host", "127.0.0.1", "--port", str(setup.port)]
+    command = [sys.executable, "-m", "granian", "--host", "127.0.0.1", "--port", str(setup.port)]
     command += ["--interface", "asgi", "--access-log"]
     command += ["--ssl-certificate", setup.pem[0], "--ssl-keyfile", setup.pem[1]] if setup.pem else []
     return [*command, *setup.options, setup.app]
@@ -59,11 +55,15 @@ def _gunicorn(setup: Setup) -> list[str]:
 
 
 FAMILY = {
-    "uvicorn-websockets": Kind(command=_uvicorn, interface="asgi"),
-    "uvicorn-websockets-sansio": Kind(command=_uvicorn, interface="asgi"),
-    "uvicorn-wsproto": Kind(command=_uvicorn, interface="asgi"),
-    "hypercorn": Kind(command=_hypercorn, interface="asgi"),
-    "daphne": Kind(command=_daphne, interface="asgi"),
-    "granian": Kind(command=_granian, interface="asgi", forks=True),
-    "gunicorn-asgi": Kind(command=_gunicorn, interface="asgi", forks=True),
+    "uvicorn-websockets": Kind(command=_uvicorn, interface="asgi", threaded=True),
+    "uvicorn-websockets-sansio": Kind(command=_uvicorn, interface="asgi", threaded=True),
+    "uvicorn-wsproto": Kind(command=_uvicorn, interface="asgi", threaded=True),
+    "hypercorn": Kind(command=_hypercorn, interface="asgi", threaded=True, forks=True),
+    # The same server; the client has another way to ask for a WebSocket.
+    "hypercorn-http2": Kind(
+        command=_hypercorn, interface="asgi", threaded=True, forks=True, http2=True, everywhere=False
+    ),
+    "daphne": Kind(command=_daphne, interface="asgi", threaded=True),
+    "granian": Kind(command=_granian, interface="asgi", threaded=True, forks=True),
+    "gunicorn-asgi": Kind(command=_gunicorn, interface="asgi", threaded=True, forks=True),
 }

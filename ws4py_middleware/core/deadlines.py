@@ -33,13 +33,19 @@ class Deadlines:
     The points in time at which a connection has something to do.
 
     Times are of one monotonic clock, in seconds.
+
+    Args:
+        policy: The timeouts and intervals.
+        now: The time at which the connection was opened.
+        keepalive: Whether pings are this end's to send.
     """
 
     __slots__ = ("_close", "_idle", "_paused", "_ping", "_policy", "_pong", "_write")
 
-    def __init__(self, policy: Policy, now: float) -> None:
+    def __init__(self, policy: Policy, now: float, *, keepalive: bool = True) -> None:
         self._policy = policy
-        self._ping = None if policy.ping_interval is None else now + policy.ping_interval
+        interval = policy.ping_interval if keepalive else None
+        self._ping = None if interval is None else now + interval
         self._pong: float | None = None
         self._write: float | None = None
         self._close: float | None = None

@@ -22,12 +22,14 @@ class PreparedMessage:
         is_text: Whether it is text.
     """
 
-    __slots__ = ("data", "frames", "is_text")
+    __slots__ = ("data", "frames", "is_text", "relayed")
 
     def __init__(self, data: Buffer, is_text: bool) -> None:
         self.data = data
         self.is_text = is_text
         self.frames: dict[Hashable, bytes] = {}
+        #: The same for connections that are relayed, whose messages are not framed here.
+        self.relayed: object = None
 
     def __len__(self) -> int:
         return len(self.data)
