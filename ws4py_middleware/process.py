@@ -13,7 +13,7 @@ import threading
 
 from .handover.uwsgi import call_at_exit
 from .manager import WebSocketManager
-from .registry import Registry
+from .registry import Registry, notice_fork
 
 __all__ = ["get_manager"]
 
@@ -28,6 +28,7 @@ def get_manager(gevent: bool = False) -> Registry:
     Args:
         gevent: The one that runs in greenlets, for sockets that came from gevent.
     """
+    notice_fork()
     manager = _managers.get(gevent)
     if manager is None or not manager.is_ready:
         with _managers_lock:

@@ -29,7 +29,7 @@ from .websocket import WebSocket
 if TYPE_CHECKING:
     import _socket
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "notice_fork"]
 
 logger = logging.getLogger("ws4py_middleware")
 
@@ -81,6 +81,7 @@ class Registry(ABC):
             HandshakeError: 503 with ``Retry-After``: the process is about to end, has as
                 many connections as it may, or has hardly a descriptor left.
         """
+        notice_fork()
         retry = [("Retry-After", str(_RETRY_AFTER))]
         if self.closing:
             raise HandshakeError("this server is about to restart; try again", 503, retry)
@@ -317,9 +318,18 @@ def _has_spare_descriptors() -> bool:
 
 
 _registries: weakref.WeakSet[Registry] = weakref.WeakSet()
+_pid = os.getpid()
+
+
+def notice_fork() -> None:
+    """Let a forked child have its own, also where nobody has told Python: uWSGI forks in C."""
+    if os.getpid() != _pid:
+        _after_fork()
 
 
 def _after_fork() -> None:
+    global _pid
+    _pid = os.getpid()
     for registry in list(_registries):
         registry._disown()
 

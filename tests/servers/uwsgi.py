@@ -1,7 +1,8 @@
 """
-uWSGI: a socket that speaks HTTP, with threads; its HTTP router in front; gevent's loop.
+uWSGI: a socket that speaks HTTP, with threads; its HTTP router in front, plain and with TLS; gevent's loop.
 
-SIGTERM is told to stop in order, or the router would be killed before it has passed the last frames on.
+SIGTERM is made to stop it in order. As it is, it means "reload"; and with ``--die-on-term`` the router is
+killed while the last frames are on their way through it.
 """
 
 from __future__ import annotations
@@ -11,27 +12,32 @@ from pathlib import Path
 
 from tests.servers.kinds import Kind, Setup
 
+_IN_ORDER = ("--hook-master-start", "unix_signal:15 gracefully_kill_them_all")
+
 _MODES = {
     "uwsgi-http-socket": ("--http-socket", "{address}", "--threads", "{threads}"),
     "uwsgi-http": ("--http", "{address}", "--http-raw-body", "--threads", "{threads}"),
+    "uwsgi-https": ("--https", "{address},{cert},{key}", "--http-raw-body"),
     "uwsgi-gevent": ("--http-socket", "{address}", "--gevent", "100"),
+    # Whatever the options say.
+    "uwsgi": (),
 }
-_HTTPS = ("--https", "{address},{cert},{key}", "--http-raw-body", "--threads", "{threads}")
 
 
 def _command(setup: Setup) -> list[str]:
     cert, key = setup.pem or ("", "")
     words = {"address": f"127.0.0.1:{setup.port}", "threads": setup.threads, "cert": cert, "key": key}
-    mode = [word.format(**words) for word in (_HTTPS if setup.pem else _MODES[setup.kind])]
-    command = [str(Path(sys.executable).with_name("uwsgi")), "--master", "--need-app", "--lazy-apps"]
+    given = [*_MODES[setup.kind], *setup.options]
+    command = [str(Path(sys.executable).with_name("uwsgi")), "--master", "--need-app"]
     command += ["--home", sys.prefix, "--module", setup.app]
-    if "--die-on-term" not in setup.options:
-        command += ["--hook-master-start", "unix_signal:15 gracefully_kill_them_all"]
-    return [*command, *mode, *setup.options]
+    command += [] if "--die-on-term" in given else _IN_ORDER
+    return command + [word.format(**words) for word in given]
 
 
 FAMILY = {
     "uwsgi-http-socket": Kind(command=_command, tls=False, threaded=True, forks=True),
-    "uwsgi-http": Kind(command=_command, threaded=True, forks=True),
+    "uwsgi-http": Kind(command=_command, tls=False, threaded=True, forks=True),
+    "uwsgi-https": Kind(command=_command, plain=False, forks=True),
     "uwsgi-gevent": Kind(command=_command, tls=False, threaded=True, forks=True),
+    "uwsgi": Kind(command=_command, forks=True, everywhere=False),
 }
