@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import ssl
 import subprocess
 from collections import Counter
 from collections.abc import Callable
+from typing import cast
 
+from tests.matrix.http2 import Http2Socket
 from tests.promises.attacker import Peer
 from tests.promises.wire import BINARY, CLOSE, NO_KEY, PING, PONG, TEXT, close_frame, frame, request
 from tests.servers import Server, wait_for
@@ -22,7 +25,8 @@ from tests.servers import Server, wait_for
 GRACE = 10.0
 
 _LOGGED = {
-    "101": re.compile(r'"GET /echo (HTTP/)?[12](\.[01])?" (b\')?101 '),
+    "101": re.compile(r""""(GET|-) /echo (HTTP/)?1\.1" (b')?101 |GET /echo => .* \(HTTP/1\.1 101\)"""),
+    "200": re.compile(r'"GET /echo 2" 200 '),
     "accepted": re.compile(r'"WebSocket /echo" \[accepted\]'),
     "WSCONNECT": re.compile(r'"WSCONNECT /echo"'),
 }
@@ -36,6 +40,12 @@ class Refused(Exception):
 
 def connect(server: Server, path: str = "/echo", early: bytes = b"") -> Peer:
     """Open a WebSocket; ``early`` goes in the segment (and the TLS record) of the request."""
+    if server.facts.http2:
+        stream = Http2Socket(server, path, early)
+        if stream.status != 200:
+            stream.close()
+            raise Refused(str(stream.status))
+        return Peer(cast(socket.socket, stream))
     peer = Peer(server.connect())
     try:
         peer.send(request(path) + early)
@@ -134,8 +144,11 @@ def try_message(server: Server) -> str:
     size = 5_000_000
     payload = bytes(range(250)) * (size // 250)
     with connect(server) as peer:
-        peer.send(frame(BINARY, payload, key=NO_KEY))
-        found = peer.read_frame()
+        try:
+            peer.send(frame(BINARY, payload, key=NO_KEY))
+            found = peer.read_frame()
+        except (EOFError, OSError):
+            return "dropped"
         if found.opcode == CLOSE:
             return f"{found.code}"
         got = [found.payload]
@@ -188,6 +201,22 @@ def try_log(server: Server) -> str:
     return logged()
 
 
+def _hear_the_end(peer: Peer) -> str:
+    """Wait for a Close frame, and answer it as a client should; return its code."""
+    with peer:
+        try:
+            code = str(peer.read_to_close().code)
+        except EOFError:
+            return "no Close frame"
+        except TimeoutError:
+            return f"nothing within {GRACE:.0f} s"
+        # It may have ended the connection at once.
+        with contextlib.suppress(OSError):
+            peer.send(close_frame(1001))
+            peer.read_to_end()
+        return code
+
+
 def try_stop(server: Server, number: int | None = None) -> str:
     """A signal, by default the one that ends the server: what connections hear, and whether it ends."""
     told: Counter[str] = Counter()
@@ -198,14 +227,7 @@ def try_stop(server: Server, number: int | None = None) -> str:
             peer.sock.settimeout(GRACE)
         server.signal(number)
         for peer in peers:
-            try:
-                told[str(peer.read_to_close().code)] += 1
-            except EOFError:
-                told["no Close frame"] += 1
-                continue
-            # It may have ended the connection at once.
-            with contextlib.suppress(OSError):
-                peer.send(close_frame(1001))
+            told[_hear_the_end(peer)] += 1
         try:
             server.process.wait(GRACE)
         except subprocess.TimeoutExpired:

@@ -68,7 +68,9 @@ class Kind:
     plain: bool = True
     #: It serves HTTPS.
     tls: bool = True
-    #: It answers several requests at a time, each in a thread (or greenlet) of its own.
+    #: WebSockets come in streams of HTTP/2; the tests' raw HTTP does not.
+    http2: bool = False
+    #: It answers several requests at a time, each in a thread, greenlet or task of its own.
     threaded: bool = False
     #: The process that serves is a child of the one that is started.
     forks: bool = False
@@ -76,7 +78,7 @@ class Kind:
     ends_by_sigint: bool = False
     #: It prints a line for each request.
     access_log: bool = True
-    #: The tests that run on every WSGI server run on this one, too: it is in KINDS and TLS_KINDS.
+    #: The tests that run on every server run on this one, too: it is in KINDS and TLS_KINDS, or ASGI_KINDS.
     everywhere: bool = True
 
     @property
@@ -116,4 +118,4 @@ KINDS = _names("wsgi", everywhere=True, plain=True)
 #: Those that speak TLS.
 TLS_KINDS = _names("wsgi", everywhere=True, tls=True)
 #: The ASGI servers.
-ASGI_KINDS = _names("asgi", plain=True)
+ASGI_KINDS = _names("asgi", everywhere=True, plain=True)

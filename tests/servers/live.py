@@ -52,7 +52,9 @@ class Server:
         """The process that serves: the (first) worker where there are workers, else the one started."""
         if not self.facts.forks:
             return self.process.pid
-        workers = child_pids(self.process.pid)
+        children = child_pids(self.process.pid)
+        # Processes that multiprocessing has started have one more to tidy up behind them.
+        workers = [pid for pid in children if b"resource_tracker" not in _read_command_line(pid)]
         if not workers:
             raise RuntimeError(f"{self.kind} has no worker:\n{self.log}")
         return workers[0]
@@ -77,13 +79,13 @@ class Server:
         """A client's TLS context that trusts the server (hostname ``localhost``), or None without TLS."""
         return client_context() if self.tls else None
 
-    def connect(self, timeout: float = 10.0) -> socket.socket:
+    def connect(self, timeout: float = 10.0, context: ssl.SSLContext | None = None) -> socket.socket:
         """Open a connection; with TLS the handshake is done. The caller closes it."""
         raw = socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
         if not self.tls:
             return raw
         try:
-            return client_context().wrap_socket(raw, server_hostname="localhost")
+            return (context or client_context()).wrap_socket(raw, server_hostname="localhost")
         except BaseException:
             raw.close()
             raise
@@ -206,6 +208,12 @@ def child_pids(pid: int) -> list[int]:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except (FileNotFoundError, ProcessLookupError):
         return []
+
+
+def _read_command_line(pid: int) -> bytes:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def wait_for(condition: Callable[[], bool], timeout: float = 5.0, what: str = "the condition") -> None:
