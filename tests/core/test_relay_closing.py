@@ -204,3 +204,10 @@ def test_it_sends_no_keepalive_pings() -> None:
     assert relay.next_deadline() is None
     relay.handle_deadline(100.0)
     assert send(relay) == []
+
+
+def test_lose_after_a_failure_keeps_its_code() -> None:
+    relay = make()
+    relay.fail(1011, "internal error", 0.0)
+    relay.lose("gone")
+    assert ends(relay) == (1011, "internal error")
