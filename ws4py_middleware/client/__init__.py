@@ -135,7 +135,7 @@ class WebSocketBaseClient(WebSocket):
 
     @property
     def key(self) -> bytes:
-        """The value of ``Sec-WebSocket-Key``: random for each connection, but the next one has what is set."""
+        """The value of ``Sec-WebSocket-Key``: random for each connection; what is set is for the next one."""
         return self._key
 
     @key.setter
@@ -312,6 +312,7 @@ class WebSocketBaseClient(WebSocket):
         """
         if self._link is not None:
             super().close(code, reason)
+            self._drain()
 
     def terminate(self) -> None:
         """End the connection now, if there is one; see :meth:`.WebSocket.terminate`."""
@@ -330,13 +331,13 @@ class WebSocketBaseClient(WebSocket):
 
         Without a manager it returns when the network has taken it all, unless it is called in a hook.
         """
-        super().send(payload, binary)
-        link = self._link
-        if link is not None and link.blocked and link.loop is self._pump and not link.is_mine:
-            self._pump.drain()
+        try:
+            super().send(payload, binary)
+        finally:
+            self._drain()
 
     def receive(self, timeout: float | None = None) -> Message | None:
-        """Wait for the next message; see :meth:`.WebSocket.receive`. Without a manager, this is what reads."""
+        """Wait for the next message; see :meth:`.WebSocket.receive`. Without a manager, this reads."""
         link = self._ensure_link()
         message = link.receive(timeout)
         if message is None and link.loop is self._pump:
@@ -374,6 +375,11 @@ class WebSocketBaseClient(WebSocket):
         if not link.released:
             pump.once()
         return not link.released
+
+    def _drain(self) -> None:
+        link = self._link
+        if link is not None and link.loop is self._pump and (link.blocked or link.conn.finished):
+            self._pump.drain()
 
     def _ensure_link(self) -> Link:
         if self._link is None:

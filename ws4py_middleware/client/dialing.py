@@ -90,9 +90,7 @@ class Deadline:
             raise self.error(step) from None
 
 
-def connect_tcp(
-    host: str, port: int, deadline: Deadline, *, net: Any = socket, step: str | None = None
-) -> Any:
+def connect_tcp(host: str, port: int, deadline: Deadline, *, net: Any = socket) -> Any:
     """
     Connect to the first address of a host that answers.
 

@@ -151,10 +151,12 @@ class Pump:
         self.drive(lambda: self._rounds != before)
 
     def drain(self) -> None:
-        """Wait until the network has taken all that was sent, unless somebody sees to that already."""
+        """Wait until the network has taken what was sent, or is gone; unless somebody does that already."""
         link = self._link
-        if link is not None and link.blocked and self._leader is None:
-            self.drive(lambda: not link.blocked or link.conn.finished)
+        if link is None or self._leader is not None or link.released:
+            return
+        # Of a connection that was lost the handler is told now: perhaps nobody ever waits again.
+        self.drive(lambda: link.released if link.conn.finished else not link.blocked)
 
     def _lead(self, until: Callable[[], bool], deadline: float | None) -> None:
         link = self._link

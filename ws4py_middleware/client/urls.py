@@ -117,7 +117,7 @@ def _parse_host(text: str) -> str:
         # RFC 6874: the zone comes behind %25.
         address, percent, zone = text[1:-1].partition("%25")
         try:
-            name = str(ipaddress.IPv6Address(address))
+            name = str(ipaddress.IPv6Address(address.replace("%", "/")))  # no zone in its other spelling
         except ValueError:
             raise ValueError(f"{quote(text)} in the URL is not an IPv6 address") from None
         if percent and not re.fullmatch(r"[0-9A-Za-z._~\-]+", zone):
