@@ -14,12 +14,15 @@ from tests.servers.kinds import Kind, Setup
 
 _IN_ORDER = ("--hook-master-start", "unix_signal:15 gracefully_kill_them_all")
 
+# The common one, in place of uWSGI's own.
+_LOG = ("--log-format", '%(addr) "%(method) %(uri) %(proto)" %(status) %(rsize)')
+
 _MODES = {
     "uwsgi-http-socket": ("--http-socket", "{address}", "--threads", "{threads}"),
     "uwsgi-http": ("--http", "{address}", "--http-raw-body", "--threads", "{threads}"),
     "uwsgi-https": ("--https", "{address},{cert},{key}", "--http-raw-body"),
     "uwsgi-gevent": ("--http-socket", "{address}", "--gevent", "100"),
-    # Whatever the options say.
+    # Whatever the options say, and the log as it is.
     "uwsgi": (),
 }
 
@@ -30,6 +33,7 @@ def _command(setup: Setup) -> list[str]:
     given = [*_MODES[setup.kind], *setup.options]
     command = [str(Path(sys.executable).with_name("uwsgi")), "--master", "--need-app"]
     command += ["--home", sys.prefix, "--module", setup.app]
+    command += _LOG if setup.kind != "uwsgi" else ()
     command += [] if "--die-on-term" in given else _IN_ORDER
     return command + [word.format(**words) for word in given]
 
