@@ -15,6 +15,7 @@ import os
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic
@@ -41,6 +42,9 @@ _SSL_OPTIONS = frozenset(
 )
 #: Those that are taken and mean nothing here.
 _SSL_IGNORED = frozenset({"do_handshake_on_connect", "suppress_ragged_eofs"})
+
+#: Until a Unix socket with a full backlog is asked again; seconds.
+_RETRY = 0.01
 
 
 class Deadline:
@@ -133,15 +137,16 @@ def connect_unix(path: str, deadline: Deadline, *, net: Any = socket) -> Any:
         TimeoutError: Whoever listens did not accept in time.
     """
     step = f"the connection to {path!r}"
-    try:
-        return _connect(net, net.AF_UNIX, net.SOCK_STREAM, 0, path, deadline.left(step))
-    except TimeoutError:
-        raise deadline.error(step) from None
-    except BlockingIOError as error:
-        # The backlog of a Unix socket is full: unlike TCP, nobody tries again by himself.
-        raise ConnectionRefusedError(error.errno, f"no connection to {path!r}: its backlog is full") from None
-    except OSError as error:
-        raise OSError(error.errno or 0, f"no connection to {path!r}: {_why(error)}") from None
+    while True:
+        try:
+            return _connect(net, net.AF_UNIX, net.SOCK_STREAM, 0, path, deadline.left(step))
+        except TimeoutError:
+            raise deadline.error(step) from None
+        except BlockingIOError:
+            # The backlog is full. Unlike TCP, nobody tries again by himself, nor tells when there is room.
+            time.sleep(_RETRY)
+        except OSError as error:
+            raise OSError(error.errno or 0, f"no connection to {path!r}: {_why(error)}") from None
 
 
 def wrap(sock: Any, context: ssl.SSLContext, host: str, deadline: Deadline) -> ssl.SSLSocket:
