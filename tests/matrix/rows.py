@@ -63,6 +63,19 @@ _SCRIPT = {
     "stop": "There is no command that runs it: the script around it has said what SIGTERM does, as with "
     f"{_ON_EXIT}."
 }
+_WAITRESS = {
+    "early": "Frames with an empty line (CR LF CR LF) in them are taken for a request by waitress: 501, "
+    "and nothing is lost silently."
+}
+_IN_ORDER = '`--hook-master-start "unix_signal:15 gracefully_kill_them_all"`'
+_UWSGI = {
+    "stop": f"With {_IN_ORDER}: of itself, uWSGI reloads on SIGTERM. With `--die-on-term` it says 1001, too, "
+    "unless a request is being answered."
+}
+_ROUTER = {
+    "early": "With `--http-raw-body`, which it needs anyway; `--http-websockets` loses them.",
+    "stop": f"With {_IN_ORDER}; with `--die-on-term`, its router is killed before all have been told.",
+}
 
 WSGI = [
     Row("gunicorn-sync", "gunicorn sync"),
@@ -77,6 +90,14 @@ WSGI = [
     Row("gevent-pywsgi-unpatched", "gevent.pywsgi, not patched", notes=_SCRIPT),
     Row("cheroot", "cheroot", limits={"log": _NO_LOG}, notes=_SCRIPT),
     Row("cheroot-pyopenssl", "cheroot, pyOpenSSL", limits={"log": _NO_LOG}, notes=_SCRIPT),
+    Row("waitress", "waitress", limits={"log": _NO_LOG}, notes={**_SCRIPT, **_WAITRESS}),
+    Row("uwsgi-http-socket", "uWSGI `--http-socket`", notes=_UWSGI),
+    Row("uwsgi-gevent", "uWSGI `--gevent`", notes=_UWSGI),
+    Row("uwsgi-http", "uWSGI `--http`", notes=_ROUTER),
+    Row("uwsgi-https", "uWSGI `--https`", notes=_ROUTER),
+    Row("ws4py-wsgiref", "`ws4py_middleware.server.wsgirefserver`", notes=_SCRIPT),
+    Row("ws4py-gevent", "`ws4py_middleware.server.geventserver`", notes=_SCRIPT),
+    Row("ws4py-gevent-unpatched", "the same, not patched", notes=_SCRIPT),
 ]
 
 #: By the heading that they have in the docs.
