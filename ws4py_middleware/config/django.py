@@ -14,6 +14,7 @@ WebSocket routes for a Django project, from its settings.
     application = get_wsgi_application()
 
 ``settings.WEBSOCKETS`` is what :mod:`ws4py_middleware.config` describes: a dict, or the path of a TOML file.
+Unless it says otherwise, ``ALLOWED_HOSTS`` and ``CSRF_TRUSTED_ORIGINS`` hold for WebSockets, too.
 
 Django's middleware is not around an upgrade; :func:`user_of` says who asks for one. Before and after each
 callback of a handler, ``close_old_connections()`` is called, as Django does around a request, so that a
@@ -79,12 +80,24 @@ def wrap(application: Any, **options: Any) -> Any:
 def _read() -> Config:
     settings = conf.settings
     module = getattr(settings, "SETTINGS_MODULE", None) or "settings"
-    return read_config(
+    config = read_config(
         getattr(settings, "WEBSOCKETS", {}),
         name=f"{module}.WEBSOCKETS",
         context=FreshConnections,
         around_authorize=functools.partial(around, context=FreshConnections),
     )
+    config.defaults.setdefault("origins", ["same", *settings.CSRF_TRUSTED_ORIGINS])
+    config.defaults.setdefault("hosts", _find_hosts())
+    return config
+
+
+def _find_hosts() -> list[str] | None:
+    """Say ``ALLOWED_HOSTS`` in our words, with what Django does when it is empty."""
+    settings = conf.settings
+    if "*" in settings.ALLOWED_HOSTS or settings.USE_X_FORWARDED_HOST:
+        return None
+    allowed = settings.ALLOWED_HOSTS or ([".localhost", "127.0.0.1", "[::1]"] if settings.DEBUG else [])
+    return [rule for host in allowed for rule in ([host[1:], f"*{host}"] if host.startswith(".") else [host])]
 
 
 class FreshConnections:
