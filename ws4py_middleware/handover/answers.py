@@ -31,7 +31,14 @@ from ..exc import HandshakeError
 from .adapter import Environ, StartResponse, owner
 from .waitress import end_connection
 
-__all__ = ["HOP_BY_HOP", "answer", "answer_error", "start_closing", "without_hop_by_hop"]
+__all__ = [
+    "HOP_BY_HOP",
+    "answer",
+    "answer_error",
+    "refuses_hop_by_hop",
+    "start_closing",
+    "without_hop_by_hop",
+]
 
 Headers = list[tuple[str, str]]
 
@@ -78,7 +85,7 @@ def start_closing(
             # Django's looks for exactly "close".
             sent[name] = "close" if name == "Connection" else value
         return write
-    if _asserts(environ):
+    if refuses_hop_by_hop(environ):
         write = _start(start_response, status, end_to_end, exc_info)
         end_connection(environ, write, own)
         return write
@@ -96,8 +103,8 @@ def _start(start_response: StartResponse, status: str, headers: Headers, exc_inf
     return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
 
-def _asserts(environ: Environ) -> bool:
-    """Tell whether it is wsgiref or waitress, behind a ``start_response`` that somebody has wrapped."""
+def refuses_hop_by_hop(environ: Environ) -> bool:
+    """Tell whether the server is wsgiref or waitress, also behind a ``start_response`` that was wrapped."""
     return str(environ.get("SERVER_SOFTWARE", "")).startswith("WSGIServer/") or (
         "waitress.client_disconnected" in environ
     )

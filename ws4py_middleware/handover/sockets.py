@@ -85,17 +85,20 @@ def take_fd(fd: int, *, gevent: bool = False) -> tuple[Transport, _socket.socket
         HandoverError: It is no socket, or closed, or the process is out of descriptors (503). Nothing was
             touched.
     """
-    dummy, sink = dummy_pair()
-    ours = None
+    # First of all, or the dummy could get the number of a descriptor that is closed.
+    ours = _duplicate(fd)
     try:
-        ours = _duplicate(fd)
+        dummy, sink = dummy_pair()
+    except HandoverError:
+        ours.close()
+        raise
+    try:
         # A server that expects its writes to come back would hang when the dummy's buffer is full.
         os.set_blocking(dummy.fileno(), os.get_blocking(fd))
         os.dup2(dummy.fileno(), fd, os.get_inheritable(fd))
     except OSError as error:
         sink.close()
-        if ours is not None:
-            ours.close()
+        ours.close()
         raise no_socket(error) from error
     finally:
         dummy.close()
@@ -103,12 +106,15 @@ def take_fd(fd: int, *, gevent: bool = False) -> tuple[Transport, _socket.socket
 
 
 def _duplicate(fd: int) -> _socket.socket:
-    copy = os.dup(fd)
+    try:
+        copy = os.dup(fd)
+    except OSError as error:
+        raise no_socket(error) from error
     try:
         return _socket.socket(fileno=copy)
-    except OSError:
+    except OSError as error:
         os.close(copy)
-        raise
+        raise no_socket(error) from error
 
 
 def from_socket(sock: Any) -> Transport:
