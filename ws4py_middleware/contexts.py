@@ -11,6 +11,10 @@ one, for ``async def``. It is entered for ``opened()``, ``received_message()``, 
 ``unhandled_error()`` where the application has written them. A handler that is a function is in a context
 while it works, and in none while it waits: ``receive()``, and so each step of an iteration, leaves the one
 and returns in a new one. What is only usable inside its context is not usable after the next ``receive()``.
+
+Two attributes are looked at where they are there. ``may_leave`` of a context manager says whether it can be
+left now; where it is false, ``receive()`` waits inside it. ``for_functions`` of ``context`` is called in its
+place for functions that are not ``async``, which have a thread to themselves.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from tests.entrances.config_handlers import Chat, Outer, Small, count, is_member
 from tests.entrances.in_process import ask, site
+from tests.servers import ROOT
 from ws4py_middleware import Policy, Route, WebSocketMiddleware
 from ws4py_middleware.config import ConfigError, read_config, routes_from, websockets_from_config
 from ws4py_middleware.core.policy import DeflateOptions
@@ -253,6 +256,39 @@ def test_file_that_is_none_is_refused(tmp_path: Path, name: str, prepare: Any, p
     with pytest.raises(ConfigError, match=re.escape(problem)) as refused:
         read_config(tmp_path / name)
     assert (refused.value.file, refused.value.key) == (str(tmp_path / name), "")
+
+
+@pytest.mark.parametrize(
+    ("missing", "expected"),
+    [
+        (["tomllib"], f"{HANDLERS}:Small"),
+        (["tomllib", "tomli"], "Python 3.10 cannot read TOML by itself: pip install ws4py_middleware[toml]"),
+    ],
+)
+def test_toml_is_read_by_tomli_where_python_has_no_parser(
+    tmp_path: Path, missing: list[str], expected: str
+) -> None:
+    path = tmp_path / "ws4py_middleware.toml"
+    path.write_text(f'"/small" = "{HANDLERS}:Small"')
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({missing}))  # as if they were not installed
+from ws4py_middleware.config.files import read_file
+from ws4py_middleware.config import ConfigError
+from pathlib import Path
+try:
+    print(read_file(Path(sys.argv[1]))[0]["/small"])
+except ConfigError as error:
+    print(error.problem)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, path],
+        cwd=ROOT,
+        check=True,
+        timeout=60,
+        capture_output=True,
+    )
+    assert done.stdout.decode().strip() == expected
 
 
 def test_wrong_dict_is_named_as_its_owner_names_it() -> None:

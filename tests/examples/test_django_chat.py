@@ -18,18 +18,19 @@ import pytest
 import websocket  # websocket-client
 
 from tests.entrances.wire import ask, build
-from tests.servers import ROOT, Response, Server, start
+from tests.servers import ASGI_KINDS, ROOT, Response, Server, start
 
 EXAMPLE = ROOT / "examples" / "django_chat"
 PASSWORD = "correct horse battery"
 
 
-@pytest.fixture(scope="module", params=["gunicorn-gthread"])
+@pytest.fixture(scope="module", params=["gunicorn-gthread", "django-runserver"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     directory = tmp_path_factory.mktemp("server")
     env = {"DATABASE": str(directory / "db.sqlite3"), "PYTHONPATH": f"{EXAMPLE}{os.pathsep}{ROOT}"}
     manage(env, "migrate", "--verbosity", "0")
-    app = "project.wsgi:application" if request.param.startswith("gunicorn-g") else "project.asgi:application"
+    app = "project.asgi:application" if request.param in ASGI_KINDS else "project.wsgi:application"
+    env["DJANGO_SETTINGS_MODULE"] = "project.settings"  # runserver is told nothing else
     with start(request.param, app, env=env, directory=directory) as server:
         yield server
     assert "Traceback" not in server.log
@@ -95,8 +96,10 @@ class Browser:
 
     def leave(self) -> None:
         for person in self.inside:
+            sock = person.socket.sock
             person.socket.close()
-            person.socket.shutdown()  # close() does nothing once the other end has begun to
+            if sock is not None:
+                sock.close()  # the one above does nothing once the other end has begun to
 
 
 class Person:

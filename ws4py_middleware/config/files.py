@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -83,14 +83,12 @@ def _depth(tree: Any, key: Sequence[str]) -> int:
 
 
 def _parser(path: Path) -> Any:
-    if sys.version_info >= (3, 11):
-        import tomllib
-
-        return tomllib
-    try:
-        import tomli
-    except ModuleNotFoundError:
-        raise ConfigError(
-            str(path), "", "Python 3.10 cannot read TOML by itself: pip install ws4py_middleware[toml]"
-        ) from None
-    return tomli
+    # Python 3.11 brings the first; before, the second is the same from elsewhere.
+    for name in ("tomllib", "tomli"):
+        try:
+            return import_module(name)
+        except ModuleNotFoundError:
+            continue
+    raise ConfigError(
+        str(path), "", "Python 3.10 cannot read TOML by itself: pip install ws4py_middleware[toml]"
+    )
