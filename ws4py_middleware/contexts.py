@@ -27,7 +27,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["Context", "around", "in_context"]
+__all__ = ["Context", "around", "in_context", "is_async"]
 
 #: What :class:`~ws4py_middleware.routing.Route` takes as ``context``.
 Context = Callable[[], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]
@@ -70,7 +70,7 @@ def _wrap_class(cls: type[Any], context: Context) -> type[Any]:
 
 def around(function: Callable[..., Any], context: Context) -> Callable[..., Any]:
     """Make a function of the same kind, each of whose calls is in a context of its own."""
-    if inspect.iscoroutinefunction(function):
+    if is_async(function):
 
         @functools.wraps(function)
         async def call_async(*args: Any, **options: Any) -> Any:
@@ -88,7 +88,7 @@ def around(function: Callable[..., Any], context: Context) -> Callable[..., Any]
 
 
 def _wrap_function(function: Callable[..., Any], context: Context) -> Callable[..., Any]:
-    if inspect.iscoroutinefunction(function):
+    if is_async(function):
 
         @functools.wraps(function)
         async def run_async(ws: Any, **params: Any) -> Any:
@@ -108,6 +108,12 @@ def _wrap_function(function: Callable[..., Any], context: Context) -> Callable[.
             return function(ws, **params)
 
     return run
+
+
+def is_async(function: Any) -> bool:
+    """Tell whether something is called with ``await``: a coroutine function, or an object like one."""
+    call = getattr(type(function), "__call__", None)  # noqa: B004 - of what kind it is, is asked
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
 
 def _check(manager: Any) -> AbstractContextManager[Any]:

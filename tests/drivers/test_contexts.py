@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.drivers.peer import BOUND, connect, wait_until
-from ws4py_middleware.contexts import in_context
+from ws4py_middleware.contexts import around, in_context
 from ws4py_middleware.core.policy import Policy
 from ws4py_middleware.functions import handler_class
 from ws4py_middleware.manager import WebSocketManager
@@ -244,6 +244,16 @@ def test_async_hooks_and_functions_have_contexts_of_either_kind(contexts: Contex
 
     asyncio.run(run())
     assert " ".join(contexts.seen) == "+1 opened@1 -1 +2 lobby@2 -2 waits@None +3 one@3 -3"
+
+
+def test_object_that_is_called_with_await_is_asynchronous(contexts: Contexts) -> None:
+    class Authorize:
+        async def __call__(self, environ: object) -> bool:
+            contexts.note("asked")
+            return True
+
+    assert asyncio.run(around(Authorize(), contexts.make)({}))
+    assert " ".join(contexts.seen) == "+1 asked@1 -1"
 
 
 def test_context_that_is_none_is_refused(contexts: Contexts) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..contexts import Context, in_context
+from ..contexts import Context, in_context, is_async
 from ..core.policy import Policy
 from ..functions import handler_class
 from ..routing import Authorize, Route, Router, check_authorize, check_context
@@ -128,8 +127,7 @@ def websockets_from_config(app: Any, source: Source, *, asgi: bool | None = None
 def find_entrance(app: Any, asgi: bool | None = None) -> Callable[..., Any]:
     """Return what is to be put around an application."""
     if asgi is None:
-        call = getattr(app, "__call__", None)  # noqa: B004 - what kind of function it is, is asked
-        asgi = app is None or inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(call)
+        asgi = app is None or is_async(app)
     if asgi:
         entrance: Callable[..., Any] = import_module("ws4py_middleware.asgi").WebSocketASGI
         return entrance
