@@ -6,10 +6,13 @@ import contextlib
 import os
 import resource
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from tests.matrix.columns import connect
+from tests.servers import start
 from ws4py_middleware.exc import HandoverError
 from ws4py_middleware.handover import take_fd
 
@@ -107,3 +110,18 @@ def test_three_descriptors_are_enough_and_one_is_kept(pair: tuple[socket.socket,
     sink.close()
     transport.close()
     assert count() == before
+
+
+@pytest.mark.parametrize("kind", ["waitress", "uwsgi-http-socket", "uwsgi-http", "uwsgi-gevent"])
+def test_servers_that_watch_the_number_stay_at_rest(kind: str) -> None:
+    with start(kind, "tests.matrix.wsgi_app:app") as server, contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(connect(server)) for _ in range(50)]
+        for peer in peers:
+            peer.echo()
+        before, end = server.cpu_time(), time.monotonic() + 0.5
+        while time.monotonic() < end:
+            time.sleep(0.05)
+        # A loop that finds a dead connection ready again and again takes all of the half second.
+        assert server.cpu_time() - before <= 0.1
+        for peer in peers:
+            peer.echo()

@@ -150,12 +150,12 @@ def _symbols() -> Any:
 
 def _current_request() -> int | None:
     """Return the address of the ``struct wsgi_request`` that this thread or greenlet is in."""
-    symbols = _symbols()
     if _loop() == "gevent":
         from gevent import getcurrent
 
         greenlet: Any = getcurrent()
         return int(greenlet.uwsgi_wsgi_req)
+    symbols = _symbols()
     # The one for threads reads a key that exists only where there are some.
     current = symbols.threaded_current_wsgi_req if _module().cores > 1 else symbols.simple_current_wsgi_req
     found: int | None = current()
