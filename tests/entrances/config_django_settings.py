@@ -1,4 +1,4 @@
-"""The settings of :mod:`tests.entrances.config_django_app`: routes, and a database in a file."""
+"""The settings of the Django projects here: routes, and a database in a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.entrances.config_handlers import Chat
 DEBUG = False
 SECRET_KEY = "tests"
 ALLOWED_HOSTS = ["*"]
-ROOT_URLCONF = "tests.entrances.config_django_app"
+ROOT_URLCONF = "tests.entrances.config_django_urls"
 USE_TZ = True
 INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"]
 MIDDLEWARE = [

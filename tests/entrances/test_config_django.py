@@ -22,7 +22,7 @@ APP = "tests.entrances.config_django_app"
 def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Make a database with one user."""
     env = {"TEST_DATABASE": str(tmp_path_factory.mktemp("django") / "db.sqlite3")}
-    run(env, "-m", APP)
+    run(env, "-m", "tests.entrances.config_django_urls")
     return env
 
 
