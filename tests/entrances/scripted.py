@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gc
 import hashlib
 import os
 import re
@@ -174,6 +175,7 @@ def scripted(
 @contextlib.contextmanager
 def no_leaks() -> Iterator[None]:
     """Check that as many descriptors are open afterwards as before."""
+    gc.collect()  # what other tests have left
     before = len(os.listdir("/proc/self/fd"))
     yield
     assert len(os.listdir("/proc/self/fd")) == before

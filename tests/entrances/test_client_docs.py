@@ -1,0 +1,48 @@
+"""docs/clients.md: every block of code runs, against a server of ours."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import ROOT, certificates, start
+from ws4py_middleware.client import WebSocketBaseClient
+
+PAGE = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_every_block_of_the_page_runs_and_says_what_it_promises(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_bytes(certificates()[2].read_bytes())
+    monkeypatch.chdir(tmp_path)
+    printed = []
+    with (
+        start("werkzeug", "examples.echo.app:app") as plain,
+        start("werkzeug", "examples.echo.app:app", tls=True) as tls,
+    ):
+        for block in BLOCKS:
+            code = block.replace("localhost:9000", f"127.0.0.1:{plain.port}").replace(":9443", f":{tls.port}")
+            names: dict[str, Any] = {"__name__": "page"}
+            exec(compile(code, "clients.md", "exec"), names)
+            if "unverified" in names:
+                for client in (names["client"], names["unverified"]):
+                    with client:
+                        client.send("over TLS")
+                        assert str(client.receive(5)) == "over TLS"
+            printed.append(capsys.readouterr().out)
+    assert printed[0] == "hello\n"
+    assert printed[1] == "3\n2\n1\nclosed 1000 \n"  # the server gives no reason
+    assert printed[2] == "to the server, once from each\n" * 20
+    assert printed[4].startswith("200 Connect to /echo")
+
+
+def test_the_page_names_the_exceptions_that_connect_documents() -> None:
+    documented = WebSocketBaseClient.connect.__doc__ or ""
+    for name in ("HandshakeError", "TimeoutError", "OSError", "RuntimeError"):
+        assert f"{name}:" in documented
+        assert f"| `{name}` |" in PAGE
