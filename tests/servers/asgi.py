@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 
 from tests.servers.gunicorn import has_control_socket
 from tests.servers.kinds import Kind, Setup
+
+_MAX_SIZE = str(16 * 2**20)
 
 
 def _uvicorn(setup: Setup) -> list[str]:
@@ -30,7 +33,12 @@ def _hypercorn(setup: Setup) -> list[str]:
 
 
 def _daphne(setup: Setup) -> list[str]:
+    from daphne.server import Server
+
     command = [sys.executable, "-m", "daphne", "--access-log", "-"]
+    if "websocket_max_message_size" in inspect.signature(Server).parameters:
+        # 1 MiB otherwise; the other servers have 16, or no limit.
+        command += ["--websocket-max-message-size", _MAX_SIZE, "--websocket-max-frame-size", _MAX_SIZE]
     if setup.pem:
         cert, key = setup.pem
         command += ["-e", f"ssl:{setup.port}:privateKey={key}:certKey={cert}:interface=127.0.0.1"]
