@@ -30,12 +30,13 @@ The one thing to call is :func:`find`::
 from __future__ import annotations
 
 from ws4py_middleware.handover.environs import clean_environ
-from ws4py_middleware.handover.servers import Adapter, Taken, find, register
+from ws4py_middleware.handover.servers import Adapter, Located, Taken, find, register
 from ws4py_middleware.handover.sockets import from_socket, take, take_fd
 from ws4py_middleware.handover.transports import TLSTransport, Transport
 
 __all__ = [
     "Adapter",
+    "Located",
     "TLSTransport",
     "Taken",
     "Transport",
