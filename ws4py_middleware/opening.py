@@ -19,7 +19,7 @@ from __future__ import annotations
 import _socket
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 from urllib.parse import quote
@@ -27,13 +27,22 @@ from urllib.parse import quote
 from .core.handshake import Request, Upgrade
 from .core.policy import Policy
 from .exc import HandoverError, HandshakeError
-from .handover import Adapter, Transport, clean_environ, find
-from .handover.answers import answer_error
+from .handover import Adapter, Taken, Transport, clean_environ, find
+from .handover.answers import answer_error, without_hop_by_hop
 from .process import get_manager
 from .registry import Registry
 from .websocket import WebSocket
 
-__all__ = ["MANAGER", "Opening", "build_request", "prepare", "refuse"]
+__all__ = [
+    "MANAGER",
+    "Opening",
+    "build_request",
+    "hang_up",
+    "headers_of_101",
+    "log_refusal",
+    "prepare",
+    "refuse",
+]
 
 logger = logging.getLogger("ws4py_middleware")
 
@@ -48,6 +57,9 @@ _LOGGED_REFUSALS = 10
 
 #: By status: since when they are counted, and how many there were.
 _refusals: dict[int, tuple[float, int]] = {}
+
+#: How often what came behind a refused request is read before the connection is closed.
+_LAST_READS = 16
 
 #: How long the 101 may take when ``open_timeout`` is off; it fits into any socket's buffer.
 _SEND_TIMEOUT = 10.0
@@ -106,18 +118,50 @@ class Opening:
             HandoverError: The server hides its socket; nothing was touched.
             ValueError: A header of the 101 may not be sent; nothing was touched.
         """
-        head = self.upgrade.build_response()
-        transport, early, sink = self.adapter.detach(self.environ, self.start_response)
+        taken = self._take(())
+        if taken is not None:
+            self._attach(*taken)
+        return self.adapter.finish(self.environ, self.start_response)
+
+    def take(self, headers: Iterable[tuple[str, str]] = ()) -> bool:
+        """
+        Take the connection out of the server, and send the 101; the ``add()`` of a manager does the rest.
+
+        For frameworks that have more to do between the two, and that tell the server themselves that the
+        request is done.
+
+        Args:
+            headers: Those of the application's answer; what the handshake itself says is left out.
+
+        Returns:
+            Whether the client is still there; without it there is nothing to add.
+
+        Raises:
+            HandoverError, ValueError: As for :meth:`complete`.
+        """
+        taken = self._take(headers_of_101(headers))
+        if taken is None:
+            return False
+        websocket = self.websocket
+        websocket._taken = taken
+        websocket.sock = taken.transport.sock
+        websocket.extensions = list(self.upgrade.extensions)
+        websocket.policy = self.policy
+        websocket.params = {} if self.params is None else self.params
+        return True
+
+    def _take(self, headers: Iterable[tuple[str, str]]) -> Taken | None:
+        head = replace(self.upgrade, headers=[*self.upgrade.headers, *headers]).build_response()
+        taken = self.adapter.detach(self.environ, self.start_response)
         try:
-            transport.sendall(head, self.policy.open_timeout or _SEND_TIMEOUT)
+            taken.transport.sendall(head, self.policy.open_timeout or _SEND_TIMEOUT)
         except OSError as error:
             # The client has gone in between, which happens, and is nobody's fault here.
             logger.info("the client left during the opening handshake: %s", error)
-            transport.abort()
-            sink.close()
-        else:
-            self._attach(transport, early, sink)
-        return self.adapter.finish(self.environ, self.start_response)
+            taken.transport.abort()
+            taken.sink.close()
+            return None
+        return taken
 
     def _attach(self, transport: Transport, early: bytes, sink: _socket.socket) -> None:
         try:
@@ -183,13 +227,50 @@ def refuse(
     environ: dict[str, Any], start_response: Any, request: Request, error: HandshakeError
 ) -> Iterable[bytes]:
     """Answer with why there is no WebSocket, and see to the log; return what the application returns."""
+    log_refusal(request, error)
+    return answer_error(environ, start_response, error)
+
+
+def log_refusal(request: Request, error: HandshakeError) -> None:
+    """Log why there is no WebSocket, if that is not too often already."""
     if isinstance(error, HandoverError) and error.msg not in _told:
         # It is the server that was chosen wrongly, not the request: the operator has to know, once.
         _told.add(error.msg)
         logger.warning("no WebSockets here: %s", error)
     if _may_log(error.status):
         logger.info("refused the upgrade of %r: %s", request.target, error)
-    return answer_error(environ, start_response, error)
+
+
+def headers_of_101(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Leave out what is about a body, about this hop, or the handshake's own business."""
+    return [
+        (name, value)
+        for name, value in without_hop_by_hop(headers)
+        if not name.lower().startswith(("content-", "sec-websocket-"))
+    ]
+
+
+def hang_up(environ: dict[str, Any]) -> None:
+    """
+    End the HTTP connection of a request whose answer is written: what follows may be frames.
+
+    For frameworks that do not let their applications say so. A server that hides its socket has only
+    ``Connection: close`` to go by.
+    """
+    try:
+        transport, _, sink = find(environ, None).detach(environ, None)
+    except HandoverError as error:
+        logger.debug("the connection of a refused upgrade is left to the server: %s", error)
+        return
+    sink.close()
+    try:
+        # Bytes that nobody has read would make a reset of the end, and that overtakes the answer.
+        for _ in range(_LAST_READS):
+            if not transport.recv():
+                break
+    except OSError as error:
+        logger.debug("the client of a refused upgrade has left: %s", error)
+    transport.close()
 
 
 def _may_log(status: int) -> bool:

@@ -15,7 +15,7 @@ from .handover.uwsgi import call_at_exit
 from .manager import WebSocketManager
 from .registry import Registry, notice_fork
 
-__all__ = ["get_manager"]
+__all__ = ["ensure_running", "get_manager", "peek_manager", "shut_down_at_exit"]
 
 _managers: dict[bool, Registry] = {}
 _managers_lock = threading.Lock()
@@ -35,11 +35,30 @@ def get_manager(gevent: bool = False) -> Registry:
             manager = _managers.get(gevent)
             if manager is None:
                 manager = _managers[gevent] = _make_manager(gevent)
-                atexit.register(manager.shutdown)
-                call_at_exit(manager.shutdown)
-            elif isinstance(manager, WebSocketManager) and not manager.is_ready:
-                manager.start()  # somebody has stopped it
+                shut_down_at_exit(manager)
+            ensure_running(manager)  # it is new, or somebody has stopped it
     return manager
+
+
+def peek_manager(gevent: bool = False) -> Registry | None:
+    """Return the manager of this process if it has one already."""
+    notice_fork()
+    return _managers.get(gevent)
+
+
+def ensure_running(manager: Registry) -> None:
+    """Start the thread of a manager that has one and is not running; it does not keep the process alive."""
+    if isinstance(manager, WebSocketManager) and not manager.is_ready:
+        with manager.lock:
+            if not manager.is_ready:
+                manager.daemon = True
+                manager.start()
+
+
+def shut_down_at_exit(manager: Registry) -> None:
+    """Close the connections of a manager with 1001 when the interpreter exits."""
+    atexit.register(manager.shutdown)
+    call_at_exit(manager.shutdown)
 
 
 def _make_manager(gevent: bool) -> Registry:
@@ -47,11 +66,7 @@ def _make_manager(gevent: bool) -> Registry:
         from .greenlets import GreenletManager
 
         return GreenletManager()
-    manager = WebSocketManager()
-    # The thread of a process's own manager must not keep the process alive.
-    manager.daemon = True
-    manager.start()
-    return manager
+    return WebSocketManager()
 
 
 def _after_fork() -> None:

@@ -86,8 +86,8 @@ from .core.handshake import Request, accept_request, is_upgrade
 from .core.policy import Policy
 from .exc import HandshakeError
 from .functions import handler_class
-from .handover.answers import answer, answer_error, start_closing, without_hop_by_hop
-from .opening import build_request, prepare, refuse
+from .handover.answers import answer, answer_error, start_closing
+from .opening import build_request, headers_of_101, prepare, refuse
 from .registry import Registry
 from .replies import Application, Environ, Reply, StartResponse, call_and_replace_404
 from .routing import (
@@ -247,7 +247,7 @@ def _open(
 ) -> Iterable[bytes]:
     """Open a connection, or answer with why not."""
     try:
-        agreed = accept_request(request, match.policy, headers=_headers_of_101(headers))
+        agreed = accept_request(request, match.policy, headers=headers_of_101(headers))
         if match.authorize is not None:
             refusal = _authorize(match.authorize, environ, match.params)
             if refusal is not None and refusal is not True:
@@ -258,15 +258,6 @@ def _open(
         return opening.complete()
     except HandshakeError as error:
         return refuse(environ, start_response, request, error)
-
-
-def _headers_of_101(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Leave out what is about a body, about this hop, or the handshake's own business."""
-    return [
-        (name, value)
-        for name, value in without_hop_by_hop(headers)
-        if not name.lower().startswith(("content-", "sec-websocket-"))
-    ]
 
 
 def _authorize(authorize: Authorize, environ: Environ, params: Mapping[str, Any]) -> Any:
