@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -312,6 +314,27 @@ def test_ctrl_c_ends_a_run_and_the_connection_can_still_be_closed() -> None:
         client.close()
         client.run()
         assert client.seen == [("opened",), ("closed", 1000, "")]
+
+
+def test_a_reset_behind_messages_that_wait_is_seen_when_they_were_taken() -> None:
+    def script(visit: Visit) -> None:
+        visit.accept(b"".join(text(str(number)) for number in range(100)))
+        waiting.wait(10)
+        visit.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    waiting = threading.Event()
+    with scripted(script) as server:
+        client = WebSocketBaseClient(server.url)
+        client.connect()
+        thread = in_thread(client.run)
+        while not (client._link and client._link.paused):
+            time.sleep(0.001)
+        waiting.set()
+    time.sleep(0.05)  # the reset comes while the inbox is full, and is no reason to spin
+    assert thread.is_alive()
+    assert [str(message) for message in client] == [str(number) for number in range(100)]
+    thread.join(5)
+    assert not thread.is_alive()
 
 
 # --- timers --------------------------------------------------------------------------------------------

@@ -257,14 +257,14 @@ class WebSocketBaseClient(WebSocket):
         Raises:
             HandshakeError: It is not 101.
         """
-        status = parse_line(response_line)
+        response = parse_line(response_line, self.policy)
+        status = response.status
         if status != 101:
-            said = response_line.partition(b" ")[2].decode("ascii", "replace")
-            raise HandshakeError(
-                f"the server answered with {said[:80]}, not with 101 Switching Protocols", status
-            )
-        if not response_line.startswith(b"HTTP/1.1"):
-            raise HandshakeError("the server switches protocols under HTTP/1.0, which cannot", status)
+            reason = response.reason[:80] if response.reason.isascii() else ""
+            said = f"{status} {reason}".strip()
+            raise HandshakeError(f"the server answered with {said}, not with 101 Switching Protocols", status)
+        if response.http_version != "HTTP/1.1":
+            raise HandshakeError(f"the server switches protocols under {response.http_version}", status)
 
     def process_handshake_header(self, headers: bytes) -> tuple[list[str] | None, list[Extension]]:
         """

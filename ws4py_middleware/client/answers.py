@@ -12,7 +12,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..core.headers import get_all, quote
+from ..core.headers import get_all
+from ..core.http11 import Response, ResponseHead
 from ..core.policy import Policy
 from ..exc import HandshakeError
 from .dialing import Deadline
@@ -29,8 +30,6 @@ _BODY_TIME = 2.0
 _MAX_INTERIM = 8
 
 _STEP = "the opening handshake"
-_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: [^\r\n\0]*)?")
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*?)[ \t]*")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 
@@ -61,61 +60,51 @@ def read_answer(sock: Any, deadline: Deadline, policy: Policy) -> Answer:
     Read the head of the final answer.
 
     Raises:
-        HandshakeError: It is none, or too long, or the connection ends before it does.
+        HandshakeError: It is none, or too large, or the connection ends before it does.
         TimeoutError: It was not there in time, however steadily it came.
     """
     data = b""
     for _ in range(_MAX_INTERIM + 1):
-        while (end := data.find(b"\r\n\r\n")) < 0:
-            if len(data) > policy.max_head_size:
-                raise HandshakeError(
-                    f"the head of the server's answer is larger than {policy.max_head_size} bytes", 0
-                )
-            chunk = _receive(sock, deadline)
-            if not chunk:
-                said = f"behind {len(data)} bytes" if data else "without"
-                raise HandshakeError(f"the server closed the connection {said} of its answer", 0)
-            data += chunk
-        line, _, lines = data[:end].partition(b"\r\n")
-        data = data[end + 4 :]
-        status = parse_line(line)
-        headers = parse_fields(lines, policy)
-        if status == 101 or status >= 200:
-            return Answer(line, lines, status, headers, data)
+        head = ResponseHead(policy)
+        pieces = [data]
+        while (response := head.feed(pieces[-1])) is None:
+            pieces.append(_receive(sock, deadline))
+            if not pieces[-1]:
+                said = sum(map(len, pieces))
+                when = f"behind {said} bytes of its answer" if said else "without an answer"
+                raise HandshakeError(f"the server closed the connection {when}", 0)
+        data = head.rest
+        if response.status == 101 or response.status >= 200:
+            whole = b"".join(pieces)
+            line, _, lines = whole[: len(whole) - len(data) - 4].partition(b"\r\n")
+            return Answer(line, lines, response.status, response.headers, data)
     raise HandshakeError("the server sends one interim answer after the other", 0)
 
 
-def parse_line(line: bytes) -> int:
+def parse_line(line: bytes, policy: Policy) -> Response:
     """
-    Parse a status line: the status.
+    Parse a status line.
 
     Raises:
         HandshakeError: It is none.
     """
-    match = _LINE.fullmatch(line)
-    if match is None:
-        raise HandshakeError(f"the server's answer is not HTTP/1.1: {quote(line.decode('latin-1'))}", 0)
-    return int(match[1])
+    return _parse(line + b"\r\n\r\n", policy)
 
 
-def parse_fields(lines: bytes, policy: Policy) -> list[tuple[str, str]]:
+def parse_fields(lines: bytes, policy: Policy) -> Sequence[tuple[str, str]]:
     """
-    Parse the lines of the headers.
+    Parse the lines of the headers, without the empty one.
 
     Raises:
         HandshakeError: One is none, or there are too many.
     """
-    headers = []
-    for line in lines.split(b"\r\n") if lines else ():
-        match = _FIELD.fullmatch(line)
-        if match is None:
-            raise HandshakeError(
-                f"the server's answer has the line {quote(line.decode('latin-1'))}, no header", 0
-            )
-        headers.append((match[1].decode("ascii"), match[2].decode("latin-1")))
-    if len(headers) > policy.max_headers:
-        raise HandshakeError(f"the server's answer has more than {policy.max_headers} headers", 0)
-    return headers
+    return _parse(b"HTTP/1.1 101\r\n" + lines + (b"\r\n\r\n" if lines else b"\r\n"), policy).headers
+
+
+def _parse(head: bytes, policy: Policy) -> Response:
+    response = ResponseHead(policy).feed(head)
+    assert response is not None  # there is an empty line
+    return response
 
 
 def read_body(sock: Any, deadline: Deadline, answer: Answer) -> bytes:
