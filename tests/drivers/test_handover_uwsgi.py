@@ -123,7 +123,7 @@ def test_request_of_another_descriptor_is_refused(inside: Inside) -> None:
 
     def run() -> None:
         greenlet: Any = gevent.getcurrent()
-        inside.refuse(r"not as in uWSGI 2\.0")
+        inside.refuse("not the thread, or greenlet, that")
         greenlet.uwsgi_wsgi_req = ctypes.addressof(other)
         inside.refuse(r"not as in uWSGI 2\.0")
 

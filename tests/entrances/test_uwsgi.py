@@ -109,3 +109,18 @@ def test_its_own_log_has_the_101() -> None:
         wait_for(
             lambda: re.search(r"GET /echo => .*\(HTTP/1\.1 101\)", server.log) is not None, 5, "the line"
         )
+
+
+@pytest.mark.parametrize(
+    ("mode", "query"), [(("--threads", "2"), ""), (("--gevent", "10"), "?gevent")], ids=["thread", "greenlet"]
+)
+def test_upgrade_outside_of_the_request_is_501_and_no_crash(mode: tuple[str, ...], query: str) -> None:
+    app = "tests.entrances.foreign_thread_app:app"
+    with start("uwsgi", app, options=(*HTTP_SOCKET, *mode)) as server:
+        worker = server.pid
+        answer = ask(server.connect(timeout=5), build(f"/echo{query}"))
+        assert answer.status == 501
+        assert b"not the thread, or greenlet, that it has called the application in" in answer.rest
+        assert server.http("/").body == b"hello"
+        assert server.pid == worker
+        assert not TROUBLE.search(server.log)

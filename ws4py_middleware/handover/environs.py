@@ -42,6 +42,10 @@ _SERVERS_OWN = frozenset(
         "wsgi.input",
         "wsgi.input_terminated",
         "wsgi.websocket",
+        # uWSGI's, with --gevent: outside of the request they take the process down.
+        "x-wsgiorg.fdevent.readable",
+        "x-wsgiorg.fdevent.timeout",
+        "x-wsgiorg.fdevent.writable",
         "ws4py.socket",
         "ws4py.websocket",
         "ws4py_middleware.manager",

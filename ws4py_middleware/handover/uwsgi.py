@@ -66,10 +66,13 @@ class UWSGI(Adapter):
         why = _obstacle(environ)
         if why is not None:
             raise self.refusal(why)
-        fd: int = _module().connection_fd()
         request = _current_request()
+        # First this: outside of a request, uWSGI's own functions use an address that is 0.
+        if not request:
+            raise self.refusal("this is not the thread, or greenlet, that it has called the application in")
+        fd: int = _module().connection_fd()
         # The descriptor is the first member of the structure, in all releases.
-        if not request or ctypes.c_int.from_address(request).value != fd:
+        if ctypes.c_int.from_address(request).value != fd:
             raise AttributeError("wsgi_request")
         read = _symbols().uwsgi_proto_base_read_body
 
@@ -153,8 +156,8 @@ def _current_request() -> int | None:
     if _loop() == "gevent":
         from gevent import getcurrent
 
-        greenlet: Any = getcurrent()
-        return int(greenlet.uwsgi_wsgi_req)
+        of_greenlet: int | None = getattr(getcurrent(), "uwsgi_wsgi_req", None)
+        return of_greenlet
     symbols = _symbols()
     # The one for threads reads a key that exists only where there are some.
     current = symbols.threaded_current_wsgi_req if _module().cores > 1 else symbols.simple_current_wsgi_req
