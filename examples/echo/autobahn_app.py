@@ -8,12 +8,20 @@ permessage-deflate with every window size.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ws4py_middleware import EchoWebSocket, WebSocketMiddleware
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+
+LIMITS: dict[str, Any] = {
+    "max_message_size": 16 * 1024 * 1024,
+    "max_fragments": 65_536,
+    "write_limit": 32 * 1024 * 1024,
+    "compression": True,
+}
 
 
 def site(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -22,11 +30,4 @@ def site(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
     return [b"Connect to / with a WebSocket.\n"]
 
 
-app = WebSocketMiddleware(
-    site,
-    {"/": EchoWebSocket},
-    max_message_size=16 * 1024 * 1024,
-    max_fragments=65_536,
-    write_limit=32 * 1024 * 1024,
-    compression=True,
-)
+app = WebSocketMiddleware(site, {"/": EchoWebSocket}, **LIMITS)

@@ -15,7 +15,7 @@ from tests.servers import ROOT
 PAGE = ROOT / "docs" / "servers.md"
 REPORT = ROOT / "reports" / "matrix.json"
 
-#: Kind → flavour → column → outcome.
+#: Row → flavour → column → outcome.
 Outcomes = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 PACKAGES = (
@@ -52,7 +52,7 @@ def build_page(outcomes: Outcomes, versions: str) -> str:
     """Build the page; what has not been tried is an error."""
     lines = [HEAD]
     for title, rows in TABLES.items():
-        lines += [f"## {title} servers", "", *_build_table(rows, outcomes), ""]
+        lines += [f"## {title}", "", *_build_table(rows, outcomes), ""]
     return "\n".join([*lines, f"Measured with {versions}.", ""])
 
 
@@ -63,7 +63,7 @@ def _build_table(rows: Iterable[Row], outcomes: Outcomes) -> list[str]:
         told: dict[str, list[str]] = {}
         for flavour in row.flavours:
             cells = " | ".join(
-                _build_cell(row, flavour, column, outcomes[row.kind][flavour][column], reasons)
+                _build_cell(row, flavour, column, outcomes[row.name][flavour][column], reasons)
                 for column in COLUMNS
             )
             told.setdefault(cells, []).append(flavour)

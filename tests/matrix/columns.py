@@ -197,7 +197,7 @@ def try_log(server: Server) -> str:
         return next((name for name, pattern in _LOGGED.items() if pattern.search(log)), "nothing")
 
     with contextlib.suppress(AssertionError):
-        wait_for(lambda: logged() != "nothing", 1.0)
+        wait_for(lambda: logged() != "nothing", 0.5)
     return logged()
 
 

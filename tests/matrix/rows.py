@@ -29,12 +29,18 @@ class Row:
     #: For people.
     title: str
     app: str = "tests.matrix.wsgi_app:app"
+    #: In reports; where it is not the kind's.
+    other_name: str = ""
     limits: Mapping[str, Limit] = dataclasses.field(default_factory=dict)
     #: Those that hold over TLS, in place of the others.
     tls_limits: Mapping[str, Limit] = dataclasses.field(default_factory=dict)
 
     #: What is to be said of a column though it is good.
     notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.other_name or self.kind
 
     @property
     def flavours(self) -> Iterator[str]:
@@ -100,6 +106,17 @@ WSGI = [
     Row("ws4py-gevent-unpatched", "the same, not patched", notes=_SCRIPT),
 ]
 
+_CHERRYPY = "tests.matrix.cherrypy_app:app"
+CHERRYPY = [
+    Row("cherrypy", "CherryPy", _CHERRYPY),
+    Row("cherrypy-pyopenssl", "CherryPy, pyOpenSSL", _CHERRYPY),
+    Row("cherrypy-native", "CherryPy, native gateway", _CHERRYPY),
+    *(
+        Row(f"gunicorn-{worker}", f"CherryPy on gunicorn {worker}", _CHERRYPY, f"cherrypy-gunicorn-{worker}")
+        for worker in ("sync", "gthread", "gevent")
+    ),
+]
+
 #: By the heading that they have in the docs.
-TABLES = {"WSGI": WSGI}
+TABLES = {"WSGI servers": WSGI, "CherryPy, with its tool": CHERRYPY}
 ROWS = [row for rows in TABLES.values() for row in rows]

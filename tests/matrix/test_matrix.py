@@ -31,17 +31,17 @@ class Running(NamedTuple):
 @pytest.fixture(
     scope="module",
     params=[(row, flavour) for row in ROWS for flavour in row.flavours],
-    ids=lambda param: f"{param[0].kind}-{param[1]}",
+    ids=lambda param: f"{param[0].name}-{param[1]}",
 )
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     row, flavour = request.param
-    directory = tmp_path_factory.mktemp(row.kind)
+    directory = tmp_path_factory.mktemp(row.name)
     seen: dict[str, str] = {}
     with start(row.kind, row.app, tls=flavour == "wss", threads=2, directory=directory) as server:
         yield Running(row, flavour, server, seen)
     REPORT.parent.mkdir(exist_ok=True)
     report = json.loads(REPORT.read_text()) if REPORT.exists() else {}
-    report.setdefault(row.kind, {}).setdefault(flavour, {}).update(seen)
+    report.setdefault(row.name, {}).setdefault(flavour, {}).update(seen)
     REPORT.write_text(json.dumps(report, indent=1))
 
 
@@ -54,7 +54,7 @@ def test_server_does_what_its_row_says(running: Running, column: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "row", [row for row in ROWS if TABLE[row.kind].ends_by_sigint], ids=lambda row: row.kind
+    "row", [row for row in ROWS if TABLE[row.kind].ends_by_sigint], ids=lambda row: row.name
 )
 def test_server_that_ends_by_sigint_says_nothing_on_an_untouched_sigterm(row: Row) -> None:
     with start(row.kind, row.app) as server:
@@ -68,5 +68,5 @@ def test_limits_are_other_than_what_is_good() -> None:
         unlimited = Row(row.kind, row.title)
         for flavour in row.flavours:
             for column, limit in row.get_limits(flavour).items():
-                assert limit.outcome != unlimited.get_expected(flavour)[column], (row.kind, column)
+                assert limit.outcome != unlimited.get_expected(flavour)[column], (row.name, column)
                 assert limit.reason.endswith(".")

@@ -9,7 +9,7 @@ import pytest
 from scripts.lib.servers import PAGE, build_page
 from tests.matrix.rows import ROWS
 
-EXPECTED = {row.kind: {flavour: row.get_expected(flavour) for flavour in row.flavours} for row in ROWS}
+EXPECTED = {row.name: {flavour: row.get_expected(flavour) for flavour in row.flavours} for row in ROWS}
 
 
 def test_page_has_what_the_matrix_expects() -> None:
