@@ -68,7 +68,8 @@ def _build_table(rows: Iterable[Row], outcomes: Outcomes) -> list[str]:
             )
             told.setdefault(cells, []).append(flavour)
         lines += [f"| {row.title} | {', '.join(flavours)} | {cells} |" for cells, flavours in told.items()]
-    return [*lines, "", *(f"{number}. {reason}" for number, reason in enumerate(reasons, 1))]
+    notes = [f"{number}. {reason}" for number, reason in enumerate(reasons, 1)]
+    return [*lines, "", *notes] if notes else lines
 
 
 def _build_cell(row: Row, flavour: str, column: str, outcome: str, reasons: list[str]) -> str:

@@ -66,8 +66,8 @@ _SIGINT = {
     f"is sent, and with {_ON_EXIT} in the application it is as on SIGINT."
 }
 _SCRIPT = {
-    "stop": "There is no command that runs it: the script around it has said what SIGTERM does, as with "
-    f"{_ON_EXIT}."
+    "stop": "Of itself it leaves SIGTERM alone, which kills the process at once, without `atexit`: the script "
+    f"that starts it has {_ON_EXIT} or the like."
 }
 _WAITRESS = {
     "early": "Frames with an empty line (CR LF CR LF) in them are taken for a request by waitress: 501, "
