@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import cherrypy
@@ -33,6 +34,11 @@ cherrypy.engine.subscribe("handle-websocket", lambda ws, peer: told.append([type
 
 #: Threads that are told to stop and start the engine, one at a time.
 _cycles = threading.Lock()
+
+
+def _afterwards(function: Callable[[], None]) -> None:
+    """Call a function in a thread of its own, once the answer is written."""
+    cherrypy.serving.request.hooks.attach("on_end_request", threading.Thread(target=function).start)
 
 
 class Telling(WebSocket):
@@ -67,7 +73,14 @@ def echo(ws: WebSocket, room: str) -> None:
         ws.send(message)
 
 
+class Stopping(WebSocket):
+    def received_message(self, message: Message) -> None:
+        cherrypy.engine.exit()
+
+
 class Root:
+    _waiting = 0
+
     @cherrypy.expose
     def index(self) -> bytes:
         return b"hello"
@@ -91,12 +104,12 @@ class Root:
                 cherrypy.engine.stop()
                 cherrypy.engine.start()
 
-        threading.Thread(target=run).start()
+        _afterwards(run)
         return b"soon"
 
     @cherrypy.expose
     def restart(self) -> bytes:
-        threading.Thread(target=cherrypy.engine.restart).start()
+        _afterwards(cherrypy.engine.restart)
         return b"soon"
 
     @cherrypy.expose
@@ -162,6 +175,20 @@ class Root:
         pass
 
     @cherrypy.expose
+    def stopping(self) -> None:
+        pass
+
+    @cherrypy.expose
+    def slow(self) -> None:
+        """Wait until the engine stops."""
+        self._waiting = 1
+        cherrypy.engine.wait(cherrypy.engine.states.STOPPING, 0.01)
+
+    @cherrypy.expose
+    def waiting(self) -> bytes:
+        return f"{self._waiting}".encode()
+
+    @cherrypy.expose
     def broken(self) -> None:
         pass
 
@@ -196,6 +223,8 @@ CONFIG = {
     },
     "/refuse": _on(EchoWebSocket),
     "/room": _on(echo),
+    "/stopping": _on(Stopping),
+    "/slow": _on(EchoWebSocket),
     "/full": _on(EchoWebSocket, max_connections=1),
 }
 
@@ -204,4 +233,4 @@ app = cherrypy.Application(Root(), "", CONFIG)
 if wrong := os.environ.get("WRONG"):
     # "name=value": a mistake in the configuration of one path.
     name, _, value = wrong.partition("=")
-    app.merge({"/broken": _on(EchoWebSocket, **{name: value})})
+    app.merge({"/broken": {**_on(EchoWebSocket), f"tools.websocket.{name}": value}})

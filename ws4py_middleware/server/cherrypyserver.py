@@ -50,6 +50,7 @@ import contextlib
 import dataclasses
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -421,7 +422,13 @@ class WebSocketPlugin(plugins.SimplePlugin):  # type: ignore[misc, unused-ignore
         """Close all connections with 1001, wait a little for the answers, and end those that are left."""
         self._has_stopped = True
         for manager in self._managers():
-            manager.shutdown()
+            if manager.may_wait():
+                manager.shutdown()
+            else:
+                # A hook of a WebSocket has stopped the engine; the closing handshakes need its thread. The
+                # engine waits for this one before the process ends.
+                manager.closing = True
+                threading.Thread(target=manager.shutdown, name="WebSocketPlugin").start()
 
     def handle(self, ws_handler: Any, peer_addr: Any) -> None:
         """
