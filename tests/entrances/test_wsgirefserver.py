@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import os
 import signal
 import socket
@@ -222,3 +223,25 @@ def test_application_of_ws4pys_own_kind_is_served() -> None:
             assert peer.read_head() == 101
             assert peer.read_frame().payload == b"early"
             peer.echo()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_ctrl_c_within_a_request_ends_the_server_and_an_error_does_not(error: type[BaseException]) -> None:
+    raised: list[type[BaseException]] = [ZeroDivisionError, error]
+
+    def app(environ: Any, start_response: Any) -> Any:
+        raise raised.pop(0)
+
+    class Silent(Quiet):
+        def get_stderr(self) -> Any:
+            return io.StringIO()
+
+    with make_server("127.0.0.1", 0, app, server_class=WSGIServer, handler_class=Silent) as server:
+        with Peer(socket.create_connection(("127.0.0.1", server.server_port), timeout=5)) as peer:
+            peer.send(request("/"))
+            server.handle_request()
+            assert peer.read_head() == 500
+        with Peer(socket.create_connection(("127.0.0.1", server.server_port), timeout=5)) as peer:
+            peer.send(request("/"))
+            with pytest.raises(error):
+                server.handle_request()

@@ -26,6 +26,7 @@ its connections are also with that manager.
 from __future__ import annotations
 
 import atexit
+import sys
 import threading
 from typing import Any
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler
@@ -49,6 +50,7 @@ class WebSocketWSGIHandler(ServerHandler):
 
     environ: dict[str, Any]
     headers_sent: bool
+    status: str | None
 
     def setup_environ(self) -> None:
         """Put the socket of a request that asks for an upgrade into ``environ["ws4py.socket"]``."""
@@ -89,6 +91,13 @@ class WebSocketWSGIHandler(ServerHandler):
         request = self.request_handler
         take_out(websocket, request.connection, request.rfile)
         request.server.link_websocket_to_server(websocket)
+
+    def handle_error(self) -> None:
+        """Answer with 500; Ctrl-C and ``sys.exit()`` end the server, where wsgiref would swallow them."""
+        if not isinstance(sys.exc_info()[1], Exception):
+            self.status = self.status or self.error_status  # for the access log
+            raise  # noqa: PLE0704 - it is called where the exception is caught
+        super().handle_error()
 
 
 class WebSocketWSGIRequestHandler(WSGIRequestHandler):
