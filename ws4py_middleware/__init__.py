@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from .async_websocket import AsyncWebSocket
     from .core.policy import Policy
     from .core.types import WS_KEY, WS_VERSION
     from .routing import Route
@@ -35,6 +36,7 @@ __author__ = "the ws4py_middleware authors"
 __all__ = [
     "WS_KEY",
     "WS_VERSION",
+    "AsyncWebSocket",
     "EchoWebSocket",
     "Policy",
     "Route",
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "AsyncWebSocket": ".async_websocket",
     "EchoWebSocket": ".websocket",
     "Policy": ".core.policy",
     "Route": ".routing",

@@ -1,16 +1,23 @@
-"""Handlers that are functions: ``def echo(ws, **params): for message in ws: ws.send(message)``."""
+"""
+Handlers that are functions: ``def echo(ws, **params): for message in ws: ws.send(message)``.
+
+In an asyncio loop also ``async def echo(ws, **params): async for message in ws: await ws.send(message)``.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import inspect
 import logging
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar
 
+from .async_websocket import WebSocket as AsyncWebSocket
 from .exc import ConnectionClosed
 from .websocket import WebSocket
 
-__all__ = ["FunctionHandler", "handler_class"]
+__all__ = ["AsyncFunctionHandler", "FunctionHandler", "check_sync", "handler_class", "is_async"]
 
 logger = logging.getLogger("ws4py_middleware")
 
@@ -48,11 +55,70 @@ class FunctionHandler(WebSocket):
             self.close()
 
 
+class AsyncFunctionHandler(AsyncWebSocket):
+    """
+    A handler that is an ``async def`` function; it runs in a task of its own.
+
+    The connection is closed with 1000 when it returns, and with 1011 when it raises.
+    """
+
+    #: The function.
+    function: ClassVar[Callable[..., Coroutine[Any, Any, object]]]
+
+    def opened(self) -> None:
+        """Start the function."""
+        link = self._task_link()
+        # What comes before it asks is not lost.
+        link.expect_receive()
+        link.loop.spawn_task(self._call(), f"{getattr(self.function, '__name__', 'websocket')}")
+
+    async def _call(self) -> None:
+        try:
+            await type(self).function(self, **self.params)
+        except ConnectionClosed:
+            # The usual end of a function that sends to a peer that has left.
+            self.close()
+        except asyncio.CancelledError:
+            self.close(1001, "Server is shutting down")
+            raise
+        except BaseException as error:
+            logger.exception("%r raised an exception; its connection is closed", self.function)
+            self._task_link().fail(1011, "internal error")
+            if isinstance(error, KeyboardInterrupt):
+                raise
+        else:
+            self.close()
+
+
 # Not all of them: a function that a view has made must be able to go again.
 @functools.lru_cache(maxsize=256)
-def _function_class(function: Callable[..., object]) -> type[FunctionHandler]:
+def _function_class(function: Callable[..., object]) -> type[WebSocket]:
     name = getattr(function, "__name__", "function")
-    return type(name, (FunctionHandler,), {"function": staticmethod(function), "__doc__": function.__doc__})
+    base = AsyncFunctionHandler if is_async(function) else FunctionHandler
+    return type(name, (base,), {"function": staticmethod(function), "__doc__": function.__doc__})
+
+
+def is_async(handler: object) -> bool:
+    """Tell whether a handler, a class or a function, needs an asyncio loop."""
+    if isinstance(handler, type):
+        return issubclass(handler, AsyncWebSocket)
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+        getattr(handler, "__call__", None)  # noqa: B004 - an object with an async __call__
+    )
+
+
+def check_sync(handler: type[WebSocket]) -> None:
+    """
+    Check that a handler needs no asyncio loop.
+
+    Raises:
+        TypeError: It does.
+    """
+    if is_async(handler):
+        raise TypeError(
+            f"the handler {handler.__name__} is async, and a WSGI server has no asyncio loop to run it in; "
+            "use WebSocketASGI and an ASGI server, or write it without async"
+        )
 
 
 def handler_class(handler: object) -> type[WebSocket]:

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from .core.policy import Policy
     from .messaging import Message
 
-__all__ = ["Inbox", "Waiter"]
+__all__ = ["Inbox", "Waiter", "Waker"]
 
 #: What a message costs beside its payload, about.
 _MESSAGE_COST = 128
 
 
-class Waiter(Protocol):
-    """An event of the thread or greenlet that waits."""
+class Waker(Protocol):
+    """What wakes somebody up; any thread may set it."""
 
     def set(self) -> None: ...
+
+
+_Waker = TypeVar("_Waker", bound=Waker)
+
+
+class Waiter(Waker, Protocol):
+    """An event of the thread or greenlet that waits."""
+
     def wait(self, timeout: float | None = None) -> object: ...
 
 
@@ -44,7 +52,7 @@ class Inbox:
         self._size = 0
         self._limit = policy.receive_queue_messages
         self._size_limit = policy.receive_queue_size
-        self._waiters: list[Waiter] = []
+        self._waiters: list[Waker] = []
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -69,13 +77,13 @@ class Inbox:
         self.wanted = True
         return self._drop_first() if self._messages else None
 
-    def add_waiter(self, make: Callable[[], Waiter]) -> Waiter:
+    def add_waiter(self, make: Callable[[], _Waker]) -> _Waker:
         """Return what the next message, or the end, sets."""
         waiter = make()
         self._waiters.append(waiter)
         return waiter
 
-    def remove_waiter(self, waiter: Waiter) -> None:
+    def remove_waiter(self, waiter: Waker) -> None:
         """Forget a waiter that waits no more; if it was woken already, wake the next one in its place."""
         if waiter in self._waiters:
             self._waiters.remove(waiter)

@@ -15,13 +15,13 @@ import logging
 import ssl
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from .core.connection import Connection
 from .core.events import MessageReceived, PongReceived
 from .core.types import CloseCode, State
 from .exc import ConnectionClosed
-from .inbox import Inbox
+from .inbox import Inbox, Waker
 from .messaging import BinaryMessage, Message, PongControlMessage, TextMessage
 from .outgoing import Loop, Outgoing, TransportLike
 
@@ -37,6 +37,8 @@ _PEERS_ERRNOS = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOW
 
 _OPEN = State.OPEN
 _CLOSED = State.CLOSED
+
+_Waker = TypeVar("_Waker", bound=Waker)
 
 
 class Handler(Protocol):
@@ -249,21 +251,30 @@ class Link(Outgoing):
             self._callback(self.handler.opened)
         if not self.paused:
             if not conn.has_events:
-                if conn.has_more:
-                    with self._lock:
-                        conn.receive_data(b"", monotonic(), self._frames())
-                elif readable or self._read_due or self._hung_up or self.transport.pending():
-                    self._read()
+                self._take_in(readable)
             self._dispatch()
         if conn.state is _CLOSED:
             self._conclude()
-        elif not self.paused and (
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Ask for another turn, when there is something left that no poller tells of."""
+        conn = self.conn
+        if not self.paused and (
             conn.has_events or conn.has_more or self._hung_up or self.transport.pending()
         ):
             self.loop.again(self)
 
-    def _read(self) -> None:
+    def _take_in(self, readable: bool) -> None:
+        """Let the core parse what is there, or else what can be read."""
         conn = self.conn
+        if conn.has_more:
+            with self._lock:
+                conn.receive_data(b"", monotonic(), self._frames())
+            return
+        if not (readable or self._read_due or self._hung_up or self.transport.pending()):
+            return
         self._read_due = False
         try:
             data = self.transport.recv(conn.policy.turn_bytes)
@@ -358,6 +369,13 @@ class Link(Outgoing):
 
     def _conclude(self, tell: bool = True) -> None:
         """Tell the handler of the end, once, and let go of the transport when nothing is waited for."""
+        for function, args in self._last_callbacks(tell):
+            self._callback(function, *args)
+        if self.conn.finished:
+            self.release()
+
+    def _last_callbacks(self, tell: bool) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
+        """Note the end, and return what tells the handler of it; nothing when that was done before."""
         with self._lock:
             told, self._told_closed = self._told_closed, True
             self._wake_waiters()
@@ -365,13 +383,13 @@ class Link(Outgoing):
                 self._inbox.end()
         if not told and self.on_closed is not None:
             self.on_closed()
+        callbacks: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         if not told and tell:
             error = self._error
             if error is not None and not _is_the_peers(error):
-                self._callback(self.handler.unhandled_error, error)
-            self._callback(self.handler.closed, self.conn.close_code, self.conn.close_reason)
-        if self.conn.finished:
-            self.release()
+                callbacks.append((self.handler.unhandled_error, (error,)))
+            callbacks.append((self.handler.closed, (self.conn.close_code, self.conn.close_reason)))
+        return callbacks
 
     def release(self) -> None:
         """Close the transport now; what was not said will not be."""
@@ -423,23 +441,34 @@ class Link(Outgoing):
             )
         deadline = None if timeout is None else monotonic() + timeout
         while True:
-            with self._lock:
-                inbox = self._open_inbox()
-                message = inbox.take()
-                if message is not None:
-                    if self.paused and not self._must_pause():
-                        self._resume()
-                    return message
-                if inbox.ended:
-                    return None
-                waiter = inbox.add_waiter(self.loop.make_waiter)
+            message, waiter = self._take_message(self.loop.make_waiter)
+            if waiter is None:
+                return message
             try:
                 waiter.wait(None if deadline is None else max(deadline - monotonic(), 0))
             finally:
-                with self._lock:
-                    inbox.remove_waiter(waiter)
+                inbox = self._forget_waiter(waiter)
             if deadline is not None and not (inbox or inbox.ended) and monotonic() >= deadline:
                 raise TimeoutError(f"no message within {timeout:g} s")
+
+    def _take_message(self, make_waiter: Callable[[], _Waker]) -> tuple[Message | None, _Waker | None]:
+        """Take the next message, ``None`` at the end; or return what to wait for."""
+        with self._lock:
+            inbox = self._open_inbox()
+            message = inbox.take()
+            if message is not None:
+                if self.paused and not self._must_pause():
+                    self._resume()
+                return message, None
+            if inbox.ended:
+                return None, None
+            return None, inbox.add_waiter(make_waiter)
+
+    def _forget_waiter(self, waiter: Waker) -> Inbox:
+        with self._lock:
+            inbox = self._open_inbox()
+            inbox.remove_waiter(waiter)
+            return inbox
 
     def _open_inbox(self) -> Inbox:
         if self._inbox is None:

@@ -17,7 +17,7 @@ from .core.policy import Policy
 from .core.prepared import PreparedMessage
 from .core.types import Buffer, CloseCode, State
 from .exc import ConnectionClosed
-from .inbox import Inbox, Waiter
+from .inbox import Inbox, Waiter, Waker
 
 __all__ = ["Loop", "Outgoing", "TransportLike"]
 
@@ -105,7 +105,7 @@ class Outgoing:
         self._told_closed = False
         self._half_closed = False
         self._inbox: Inbox | None = None
-        self._waiters: list[Waiter] | None = None
+        self._waiters: list[Waker] | None = None
         self._fragmenter: Hashable = None  # who sends a message in fragments
         self._fragmenters: list[Waiter] | None = None  # those who wait to be the next one
 
@@ -339,10 +339,13 @@ class Outgoing:
 
     def _add_waiter(self) -> Waiter:
         waiter = self.loop.make_waiter()
+        self._wake_later(waiter)
+        return waiter
+
+    def _wake_later(self, waker: Waker) -> None:
         if self._waiters is None:
             self._waiters = []
-        self._waiters.append(waiter)
-        return waiter
+        self._waiters.append(waker)
 
     def _wake_waiters(self) -> None:
         waiters, self._waiters = self._waiters, None

@@ -10,14 +10,21 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from typing import TYPE_CHECKING
 
 from .handover.uwsgi import call_at_exit
 from .manager import WebSocketManager
 from .registry import Registry, notice_fork
 
-__all__ = ["ensure_running", "get_manager", "peek_manager", "shut_down_at_exit"]
+if TYPE_CHECKING:
+    import asyncio
+
+    from .tasks import TaskManager
+
+__all__ = ["ensure_running", "get_manager", "get_task_manager", "peek_manager", "shut_down_at_exit"]
 
 _managers: dict[bool, Registry] = {}
+_task_managers: dict[asyncio.AbstractEventLoop, TaskManager] = {}
 _managers_lock = threading.Lock()
 
 
@@ -37,6 +44,29 @@ def get_manager(gevent: bool = False) -> Registry:
                 manager = _managers[gevent] = _make_manager(gevent)
                 shut_down_at_exit(manager)
             ensure_running(manager)  # it is new, or somebody has stopped it
+    return manager
+
+
+def get_task_manager() -> TaskManager:
+    """
+    Return the manager of the running asyncio loop; it is made when it is first asked for.
+
+    Nobody closes its connections when the loop ends: ``await manager.shutdown_async()`` does.
+
+    Raises:
+        RuntimeError: There is no running loop.
+    """
+    import asyncio
+
+    from .tasks import TaskManager
+
+    notice_fork()
+    loop = asyncio.get_running_loop()
+    manager = _task_managers.get(loop)
+    if manager is None:
+        for other in [other for other in _task_managers if other.is_closed()]:
+            _task_managers.pop(other, None)
+        manager = _task_managers[loop] = TaskManager()
     return manager
 
 
@@ -73,6 +103,7 @@ def _after_fork() -> None:
     """Let a forked child have its own manager; what it inherited is its parent's."""
     global _managers_lock
     _managers.clear()
+    _task_managers.clear()
     _managers_lock = threading.Lock()
 
 

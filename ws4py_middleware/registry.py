@@ -110,6 +110,7 @@ class Registry(ABC):
         params: Mapping[str, Any] | None = None,
         early: bytes = b"",
         sink: _socket.socket | None = None,
+        conn: Any = None,
     ) -> None:
         """
         Take over a connection whose opening handshake is done.
@@ -121,6 +122,8 @@ class Registry(ABC):
             params: What the route took out of the path.
             early: Bytes that came right behind the request.
             sink: What swallows the server's last words; see :mod:`ws4py_middleware.handover`.
+            conn: The machine of the connection; by default a new
+                :class:`~ws4py_middleware.core.connection.Connection`.
         """
         policy = websocket.policy if policy is None else policy
         if websocket.heartbeat_freq:
@@ -128,8 +131,9 @@ class Registry(ABC):
         if params is not None:
             websocket.params = params
         extensions = websocket.extensions or () if upgrade is None else upgrade.extensions
-        conn = Connection(websocket._side, policy, extensions, now=monotonic())
-        link = Link(websocket, transport, conn, self._loop())
+        if conn is None:
+            conn = Connection(websocket._side, policy, extensions, now=monotonic())
+        link = self._make_link(websocket, transport, conn)
         link.fd = transport.fileno()
         websocket.sock = getattr(transport, "sock", transport)
         websocket._bind(link)
@@ -246,6 +250,15 @@ class Registry(ABC):
     @abstractmethod
     def _loop(self) -> Any:
         """Return the loop that links are given."""
+
+    def _make_link(self, websocket: WebSocket, transport: TransportLike, conn: Connection) -> Link:
+        """Make what drives a connection."""
+        if websocket._is_async:
+            raise TypeError(
+                f"{type(websocket).__name__} is an asyncio WebSocket, and {type(self).__name__} has no "
+                "asyncio loop; use an ASGI server, or a handler without async"
+            )
+        return Link(websocket, transport, conn, self._loop())
 
     @abstractmethod
     def _begin(self, link: Link) -> None:

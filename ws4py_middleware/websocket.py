@@ -77,6 +77,8 @@ class WebSocket:
     reading_buffer_size: int = DEFAULT_READING_SIZE
 
     _side: ClassVar[Side] = Side.SERVER
+    #: Whether its hooks may be ``async def``, so that it needs an asyncio loop.
+    _is_async: ClassVar[bool] = False
     _marked: frozenset[Side] = frozenset()
     _stream: Stream | None = None
     _link: Link | None = None

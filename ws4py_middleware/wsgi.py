@@ -85,7 +85,7 @@ from .contexts import Context, in_context
 from .core.handshake import Request, accept_request, is_upgrade
 from .core.policy import Policy
 from .exc import HandshakeError
-from .functions import handler_class
+from .functions import check_sync, handler_class
 from .handover.answers import answer, answer_error, start_closing
 from .opening import build_request, headers_of_101, prepare, refuse
 from .registry import Registry
@@ -233,6 +233,7 @@ def _hide_upgrade(environ: Environ) -> Environ:
 
 def _adapt(handler: Handler) -> tuple[type[WebSocket], Policy | None]:
     cls = handler_class(handler)
+    check_sync(cls)
     # Only where the class, or one of its own, says something else.
     return cls, None if cls.policy is WebSocket.policy else cls.policy
 

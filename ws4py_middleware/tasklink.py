@@ -1,0 +1,297 @@
+"""
+The links of an asyncio loop: one kind for hooks that are awaited, one for hooks that run in threads.
+
+All else is :class:`~.link.Link`'s. What is sent in the loop's thread is corked, as in a hook anywhere:
+it leaves in one piece when the hook returns, or whoever sends waits for something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from _thread import get_ident
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from time import monotonic
+from typing import Any, Protocol, cast
+
+from .core.connection import Connection
+from .core.events import MessageReceived, PongReceived
+from .core.types import State
+from .inbox import Waiter
+from .link import Handler, Link
+from .messaging import BinaryMessage, Message, PongControlMessage, TextMessage
+from .outgoing import Loop, TransportLike
+
+__all__ = ["AsyncLoop", "TaskLink", "ThreadLink"]
+
+_OPEN = State.OPEN
+_CLOSED = State.CLOSED
+
+
+class AsyncLoop(Loop, Protocol):
+    """What these links ask of their loop, beside what all do."""
+
+    #: Whether the caller is in the loop's thread, and whether in one in which hooks run.
+    def is_here(self) -> bool: ...
+    def is_turning(self) -> bool: ...
+
+    #: In the loop's thread: call a function when the running task waits; run a coroutine beside.
+    def call_soon(self, function: Callable[..., object], /, *args: Any) -> object: ...
+    def spawn_task(self, coroutine: Coroutine[Any, Any, None], name: str) -> None: ...
+
+
+class ThreadLink(Link):
+    """One connection whose turns run in threads, so that its hooks may block."""
+
+    __slots__ = ()
+
+    loop: AsyncLoop
+
+    def drop(self) -> None:
+        """End the connection at once; the handler is told where its hooks run."""
+        if self._told_opened and not self.loop.is_turning():
+            self.terminate()
+        else:
+            super().drop()
+
+
+class TaskWaiter:
+    """What a task waits on; any thread may set it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._thread = get_ident()
+        self._future: asyncio.Future[None] = self._loop.create_future()
+
+    def set(self) -> None:
+        """Wake the task."""
+        if get_ident() == self._thread:
+            self._wake()
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+                self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
+
+    async def wait(self, timeout: float | None = None) -> None:
+        """Wait until it is set, or the time is over."""
+        alarm = None if timeout is None else self._loop.call_later(timeout, self._wake)
+        try:
+            await self._future
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+
+
+class TaskLink(Link):
+    """One connection whose hooks may be ``async def``: :meth:`turn_async` takes the place of ``turn``."""
+
+    __slots__ = ("_uncorking",)
+
+    loop: AsyncLoop
+
+    def __init__(self, handler: Handler, transport: TransportLike, conn: Connection, loop: Loop) -> None:
+        super().__init__(handler, transport, conn, loop)
+        self._uncorking = False
+
+    # --- the task of the connection ---------------------------------------------------------
+
+    async def turn_async(self, readable: bool = False) -> None:
+        """Make the callbacks that are due, within the bounds of one turn."""
+        if self.released:
+            return
+        if readable and self.blocked and self.transport.interest(False, True)[0]:
+            self.on_writable()  # TLS had to read before it could write
+        conn = self.conn
+        if not self._told_opened:
+            self._told_opened = True
+            await self._callback_async(self.handler.opened)
+        if not self.paused:
+            if not conn.has_events:
+                self._take_in(readable)
+            await self._dispatch_async()
+        if conn.state is _CLOSED:
+            await self._conclude_async()
+        else:
+            self._go_on()
+
+    async def finish(self) -> None:
+        """End the connection at once, in its task: the handler is told, the transport closed."""
+        try:
+            with self._lock:
+                self.conn.lose("Going away")
+            if self._told_opened:
+                await self._conclude_async()
+        finally:
+            super().drop()
+
+    def drop(self) -> None:
+        """End the connection at once; the handler is told in its task."""
+        if self._told_opened:
+            self.terminate()
+        else:
+            super().drop()
+
+    async def _dispatch_async(self) -> None:
+        conn = self.conn
+        lock = self._lock
+        handler: Any = self.handler  # its hooks may return something
+        policy = conn.policy
+        high_water = policy.write_high_water
+        began = monotonic()
+        self._busy = self.loop.current()
+        try:
+            while True:
+                with lock:
+                    event = conn.next_event()
+                if event is None:
+                    break
+                if isinstance(event, MessageReceived):
+                    kind = TextMessage if event.is_text else BinaryMessage
+                    await _finished(handler.received_message(kind.from_bytes(event.data)))
+                elif isinstance(event, PongReceived) and event.latency is None:
+                    await _finished(handler.ponged(PongControlMessage(event.data)))
+                if conn.queued > high_water or self._inbox is not None or self._fragmenter is not None:
+                    with lock:
+                        self._flush()
+                        if self._must_pause():
+                            self._pause()
+                            break
+                if monotonic() - began > policy.turn_time:
+                    break
+        except BaseException as error:  # noqa: BLE001 - see _hook_failed
+            self._hook_failed(error)
+        finally:
+            self._uncork()
+
+    async def _callback_async(self, function: Callable[..., object], *args: Any) -> None:
+        """Run one callback, and wait for it if it is one to wait for."""
+        self._busy = self.loop.current()
+        try:
+            await _finished(function(*args))
+        except BaseException as error:  # noqa: BLE001 - see _hook_failed
+            self._hook_failed(error)
+        finally:
+            self._uncork()
+
+    def _hook_failed(self, error: BaseException) -> None:
+        """End the connection because of its handler; let through what wants to end its task, or the loop."""
+        if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+            raise error
+        self._handler_failed(error)
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+
+    async def _conclude_async(self) -> None:
+        cancelled: BaseException | None = None
+        for function, args in self._last_callbacks(tell=True):
+            try:
+                await self._callback_async(function, *args)
+            except asyncio.CancelledError as error:
+                cancelled = error  # but who was told of an error is told of the end, too
+        if self.conn.finished:
+            self.release()
+        if cancelled is not None:
+            raise cancelled
+
+    # --- corks ---------------------------------------------------------------------------------
+
+    def _flush_unless_corked(self) -> None:
+        if not self.loop.is_here():
+            self._flush()
+        elif not self._uncorking:
+            # Once the sender waits for something, what it has sent must not wait with it.
+            self._uncorking = True
+            self.loop.call_soon(self._uncork_soon)
+
+    def _uncork_soon(self) -> None:
+        self._uncorking = False
+        if not self.released:
+            try:
+                with self._lock:
+                    self._flush()
+                    self._settle()
+            except Exception as error:  # noqa: BLE001 - a fault of ours costs one connection, not all
+                self.on_fault(error)
+
+    def _uncork(self) -> None:
+        self._busy = None
+        with self._lock:
+            self._flush()
+            self._settle()
+
+    def _make_room(self, size: int, may_wait: bool, droppable: bool) -> Waiter | bool:
+        if self._uncorking:
+            self._flush()  # it may be corked only
+        return super()._make_room(size, may_wait, droppable)
+
+    # --- waiting, in tasks ---------------------------------------------------------------------
+
+    @property
+    def has_room(self) -> bool:
+        """Whether nobody has to wait before sending more."""
+        conn = self.conn
+        policy = conn.policy
+        return (
+            conn.queued <= policy.write_high_water
+            or conn.state is not _OPEN
+            or policy.queue_policy != "block"
+        )
+
+    async def wait_for_room(self) -> None:
+        """Wait until no more than ``write_high_water`` bytes wait for the peer, or it is gone."""
+        while True:
+            with self._lock:
+                if not self.has_room:
+                    self._flush()
+                if self.has_room:
+                    return
+                waiter = TaskWaiter()
+                self._wake_later(waiter)
+            await waiter.wait()
+
+    async def receive_async(self, timeout: float | None) -> Message | None:
+        """Wait for the next message, as :meth:`receive` does, in a task."""
+        if self.is_mine:
+            raise RuntimeError(
+                "receive() waits for the task that runs this hook; "
+                "use received_message(), or a function as the handler"
+            )
+        deadline = None if timeout is None else monotonic() + timeout
+        while True:
+            message, waiter = self._take_message(TaskWaiter)
+            if waiter is None:
+                return message
+            try:
+                await waiter.wait(None if deadline is None else max(deadline - monotonic(), 0))
+            finally:
+                inbox = self._forget_waiter(waiter)
+            if deadline is not None and not (inbox or inbox.ended) and monotonic() >= deadline:
+                raise TimeoutError(f"no message within {timeout:g} s")
+
+
+class _Done:
+    """What a hook that is not ``async`` has returned."""
+
+    def __await__(self) -> Iterator[None]:
+        return iter(())
+
+
+_DONE = _Done()
+
+
+def _finished(result: object) -> Awaitable[object]:
+    """Return what to wait for after a hook has returned; often there is nothing."""
+    if result is not None and inspect.isawaitable(result):
+        return cast("Awaitable[object]", result)
+    return cast("Awaitable[object]", _DONE)
+
+
+def _is_cancelled() -> bool:
+    """Tell whether the running task is cancelled; else a hook has waited for another that was."""
+    task = asyncio.current_task()
+    cancelling = getattr(task, "cancelling", None)
+    return cancelling is None or cancelling() > 0  # Python 3.10 cannot tell

@@ -1,0 +1,466 @@
+"""
+The manager of an asyncio loop: the same contract, met with one task for each connection.
+
+The task waits until there is something to do, and then has one turn. The hooks of an
+:class:`~.async_websocket.WebSocket` are awaited in it. Those of any other handler may block, and so
+its turns run in a bounded pool of threads, one at a time for a connection, which keeps their order.
+
+Whoever brings a transport, in the loop's thread::
+
+    manager = get_task_manager()
+    manager.check_capacity(policy)
+    manager.attach(websocket, transport, upgrade=upgrade, policy=policy, params=params)
+    link = websocket._ensure_link()
+    ...
+    manager.readable(link)      # recv() has something, or the end
+    manager.writable(link)      # send() takes something again
+    ...
+    await manager.wait_released(websocket)
+
+A transport whose ``fileno()`` is a descriptor is watched here, and nobody has to tell of it; others have
+numbers below -1, each its own (:func:`make_number`). Its methods may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import threading
+from _thread import RLock, get_ident
+from collections.abc import Callable, Coroutine, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import sync_to_async
+
+from .async_websocket import WebSocket as AsyncWebSocket
+from .core.connection import Connection
+from .handover import from_socket
+from .link import Link
+from .outgoing import TransportLike
+from .registry import Registry
+from .tasklink import TaskLink, ThreadLink
+from .watched import WatchedTransport
+from .websocket import WebSocket
+
+if TYPE_CHECKING:
+    import _socket
+
+    from .inbox import Waiter
+
+__all__ = ["TaskManager", "make_number"]
+
+#: How long :meth:`TaskManager.stop`, and a task that is cancelled, wait for hooks that still run; seconds.
+_STOP_TIMEOUT = 1.0
+
+_GOING_AWAY = 1001, "Server is shutting down"
+
+#: -1 is everybody's who has no descriptor.
+_numbers = itertools.count(-2, -1)
+
+
+def make_number() -> int:
+    """Return what stands for a descriptor where there is none; nobody else in this process has it."""
+    return next(_numbers)
+
+
+class _Seat:
+    """The task of one link, and what it has to do."""
+
+    __slots__ = ("abandoned", "in_thread", "lock", "readable", "task", "turn", "wake")
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self.wake = asyncio.Event()
+        self.turn = True
+        self.readable = False
+        self.lock = threading.Lock()  # guards the next two
+        self.in_thread = False  # a thread has the turn
+        self.abandoned = False  # the task is no more; the thread does the rest
+
+    def take(self) -> bool:
+        """Let a thread have the turn; return whether there still is one to have."""
+        with self.lock:
+            self.in_thread = not self.abandoned
+            return self.in_thread
+
+    def give_back(self) -> bool:
+        """Let the thread give it back; return whether there is somebody to give it to."""
+        with self.lock:
+            self.in_thread = False
+            return not self.abandoned
+
+    def abandon(self) -> bool:
+        """Leave the rest to the thread; return whether there is one."""
+        with self.lock:
+            self.abandoned = True
+            return self.in_thread
+
+
+class TaskManager(Registry):
+    """
+    Run WebSockets in tasks of the running asyncio loop.
+
+    Args:
+        max_threads: How many handlers that are not ``async`` may run at once; the others wait.
+    """
+
+    is_shared = True
+
+    def __init__(self, *, max_threads: int = 32) -> None:
+        super().__init__()
+        self.max_threads = max_threads
+        self._aio = asyncio.get_running_loop()
+        self._thread = get_ident()
+        self._seats: dict[Link, _Seat] = {}
+        self._spawned: set[asyncio.Task[None]] = set()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._turning: set[int] = set()  # the threads in which hooks run
+        #: Call a function when the running task waits for something; in the loop's thread.
+        self.call_soon = self._aio.call_soon
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the loop is there."""
+        return not self._aio.is_closed()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop in which its tasks run."""
+        return self._aio
+
+    # --- who brings transports: the loop's thread --------------------------------------------
+
+    def readable(self, link: Link) -> None:
+        """Let a link read."""
+        seat = self._seats.get(link)
+        if seat is not None:
+            seat.readable = True
+            seat.wake.set()
+
+    def writable(self, link: Link) -> None:
+        """Let a link send on."""
+        try:
+            link.on_writable()
+        except Exception as error:  # noqa: BLE001 - a fault of ours costs one connection, not all
+            link.on_fault(error)
+
+    async def wait_released(self, websocket: WebSocket) -> None:
+        """
+        Wait until a connection has ended, its handler was told, and its transport is closed.
+
+        To cancel the wait does not end the connection.
+        """
+        task = self.task_of(websocket)
+        if task is not None:
+            await asyncio.wait([task])
+
+    def task_of(self, websocket: WebSocket) -> asyncio.Task[None] | None:
+        """
+        Return the task that runs a WebSocket until its end; ``None`` when it has ended.
+
+        To cancel it ends the connection with 1001, and ``closed()`` is called.
+        """
+        seat = None if websocket._link is None else self._seats.get(websocket._link)
+        return None if seat is None else seat.task
+
+    # --- what links ask for: any thread ----------------------------------------------------------
+
+    def is_here(self) -> bool:
+        """Tell whether the caller is in the loop's thread."""
+        return get_ident() == self._thread
+
+    def is_turning(self) -> bool:
+        """Tell whether the caller is a thread of the pool, with the turn of a link."""
+        return get_ident() in self._turning
+
+    def current(self) -> Hashable:
+        """Return the calling task, or thread."""
+        ident = get_ident()
+        return (asyncio.current_task(self._aio) or ident) if ident == self._thread else ident
+
+    def may_wait(self) -> bool:
+        """Tell whether the caller may wait: not the loop, and not those few who call hooks."""
+        ident = get_ident()
+        return ident != self._thread and ident not in self._turning
+
+    def make_waiter(self) -> Waiter:
+        """Return what a thread waits on."""
+        return threading.Event()
+
+    def make_lock(self) -> Any:
+        """Return the lock of one link; nobody waits for anything while they have it."""
+        return RLock()
+
+    def spawn(self, function: Callable[[], None], name: str) -> None:
+        """Run a function in a thread of its own."""
+        threading.Thread(target=function, name=name, daemon=True).start()
+
+    def spawn_task(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        """Run a coroutine in a task of its own; in the loop's thread."""
+        task = self._aio.create_task(coroutine, name=name)
+        self._spawned.add(task)  # the loop itself does not keep it
+        task.add_done_callback(self._spawned.discard)
+
+    def again(self, link: Link) -> None:
+        """Give a link a turn soon."""
+        seat = self._seats.get(link)
+        if seat is not None:
+            seat.turn = True
+            self.call(seat.wake.set)
+
+    def update(self, link: Link) -> None:
+        """Watch for what a link wants now, if there is a descriptor to watch."""
+        if isinstance(link.transport, WatchedTransport):
+            self.call(link.transport.watch, link)
+
+    def ignore(self, link: Link) -> None:
+        """Do nothing: nobody watches for the end alone."""
+
+    def schedule(self, link: Link, when: float) -> None:
+        """Come back to a link at a point in time."""
+        if self._timers.set(link, when):
+            self.call(self._arm)
+
+    def released(self, link: Link) -> None:
+        """Forget a link whose transport is about to be closed."""
+        self._timers.cancel(link)
+        self._forget(link)
+        self.again(link)
+
+    def call(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a function that is the loop's thread's to call: now in it, soon from another."""
+        if get_ident() == self._thread:
+            function(*args)
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and with it all that was waited for
+                self._aio.call_soon_threadsafe(function, *args)
+
+    def _arm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        when = self._timers.next()
+        if when is not None and not self._aio.is_closed():
+            # Not exactly on time: an alarm that rings too early would ring again at once.
+            self._alarm = self._aio.call_later(max(when - monotonic(), 0) + 0.001, self._ring)
+
+    def _ring(self) -> None:
+        self._take_timers()
+        self._arm()
+
+    # --- one connection --------------------------------------------------------------------------
+
+    def _make_link(self, websocket: WebSocket, transport: TransportLike, conn: Connection) -> Link:
+        if transport.fileno() >= 0:
+            transport = WatchedTransport(transport, self)
+        cls = TaskLink if isinstance(websocket, AsyncWebSocket) else ThreadLink
+        return cls(websocket, transport, conn, self)
+
+    def _loop(self) -> TaskManager:
+        return self
+
+    def _begin(self, link: Link) -> None:
+        if not isinstance(link, TaskLink | ThreadLink):
+            raise TypeError(f"{link.handler!r} has been run elsewhere; use attach() with its transport")
+        self._enter(link)
+        seat = self._seats[link] = _Seat()
+        name = f"{type(link.handler).__name__} {link.fd}"
+        seat.task = self._aio.create_task(self._serve(link, seat), name=name)
+        self.update(link)
+
+    async def _serve(self, link: TaskLink | ThreadLink, seat: _Seat) -> None:
+        """Be the task of one connection."""
+        try:
+            while not link.released and self._seats.get(link) is seat:
+                if seat.turn or (seat.readable and not link.paused):
+                    await self._take_turn(link, seat)
+                    if seat.turn:
+                        await asyncio.sleep(0)  # one turn each
+                else:
+                    seat.wake.clear()
+                    await seat.wake.wait()
+        except asyncio.CancelledError:
+            # The loop is about to end, say; but no handler is left without its end.
+            link.fail(*_GOING_AWAY)
+            if isinstance(link, TaskLink):
+                await link.finish()
+            else:
+                await self._abandon(link, seat)
+            raise
+        finally:
+            if self._seats.get(link) is seat:
+                link.release()
+                self._seats.pop(link, None)
+
+    async def _take_turn(self, link: TaskLink | ThreadLink, seat: _Seat) -> None:
+        readable = seat.readable and not link.paused
+        if readable:
+            seat.readable = False
+        seat.turn = False
+        if isinstance(link, TaskLink):
+            try:
+                await link.turn_async(readable)
+            except Exception as error:  # noqa: BLE001 - as in writable()
+                link.on_fault(error)
+                await link.finish()
+        else:
+            await self._in_pool(self._turn_in_thread, link, seat, readable)
+        if readable:
+            self.update(link)
+
+    async def _in_pool(self, function: Callable[..., None], *args: Any) -> None:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.max_threads, "ws4py_middleware")
+        await sync_to_async(function, thread_sensitive=False, executor=self._pool)(*args)
+
+    def _turn_in_thread(self, link: ThreadLink, seat: _Seat, readable: bool) -> None:
+        if not seat.take():
+            return
+        ident = get_ident()
+        self._turning.add(ident)
+        try:
+            if readable:
+                link.on_readable()
+            else:
+                link.turn()
+        except Exception as error:  # noqa: BLE001 - as in writable()
+            link.on_fault(error)
+        finally:
+            if not seat.give_back():
+                link.drop()
+            self._turning.discard(ident)
+            self.call(seat.wake.set)
+
+    async def _abandon(self, link: ThreadLink, seat: _Seat) -> None:
+        """End a connection whose task is cancelled, and whose hook perhaps goes on in its thread."""
+        if not seat.abandon():
+            await asyncio.shield(asyncio.ensure_future(self._in_pool(self._drop_in_thread, link)))
+            return
+        # The thread does it once the hook returns; who waits for the loop's end must not wait for that.
+        deadline = monotonic() + _STOP_TIMEOUT
+        while not link.is_closed and (left := deadline - monotonic()) > 0:
+            seat.wake.clear()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(seat.wake.wait(), min(left, 0.05))
+
+    def _drop_in_thread(self, link: ThreadLink) -> None:
+        ident = get_ident()
+        self._turning.add(ident)
+        try:
+            link.drop()
+        finally:
+            self._turning.discard(ident)
+
+    # --- all of them -------------------------------------------------------------------------------
+
+    def add(self, websocket: WebSocket) -> None:
+        """
+        Manage a WebSocket that was made by hand, with a connected socket; in the loop's thread.
+
+        One that is managed already is left alone.
+        """
+        if websocket not in self:
+            self.attach(websocket, from_socket(websocket.sock))
+
+    def remove(self, websocket: WebSocket) -> None:
+        """Stop managing a WebSocket, which goes on without; its ``closed()`` is not called."""
+        link = websocket._link
+        seat = None if link is None else self._seats.pop(link, None)
+        if link is not None and seat is not None:
+            self._timers.cancel(link)
+            self._forget(link)
+            self.call(seat.wake.set)
+            if isinstance(link.transport, WatchedTransport):
+                self.call(link.transport.unwatch)
+
+    def shutdown(self, timeout: float | None = None) -> None:
+        """
+        Close all with 1001, from another thread than the loop's; see :meth:`shutdown_async`.
+
+        Raises:
+            RuntimeError: It was called in the loop, which would wait for itself.
+        """
+        if self.is_here() and self._aio.is_running():
+            raise RuntimeError("in the loop itself, write: await manager.shutdown_async()")
+        super().shutdown(timeout)
+
+    async def shutdown_async(self, timeout: float | None = None) -> None:
+        """
+        Close all with 1001, wait for them, and drop those who do not answer; new ones are refused.
+
+        Args:
+            timeout: Seconds in all; by default :attr:`shutdown_timeout`.
+        """
+        self.closing = True
+        self.close_all()
+        await self._wait_tasks(self.shutdown_timeout if timeout is None else timeout)
+        self.stop()
+        await self._wait_tasks(_STOP_TIMEOUT)
+        for link in list(self._links.values()):
+            link.release()  # closed() comes when its hook returns
+
+    async def _wait_tasks(self, timeout: float) -> None:
+        mine = asyncio.current_task()
+        tasks = [
+            task for seat in self._seats.values() if (task := seat.task) is not None and task is not mine
+        ]
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout)
+
+    def stop(self) -> None:
+        """
+        Drop the connections that are still open; in the loop's thread they end soon after.
+
+        Close them first, with :meth:`close_all`, or use :meth:`shutdown_async`, which
+        does that and waits. Again does nothing.
+        """
+        if self._aio.is_closed():
+            self._stop_without_loop()
+            return
+        for link in list(self._links.values()):
+            link.terminate()
+        if not self.is_here():
+            self._emptied.wait(_STOP_TIMEOUT if self._links else 0)
+            for link in list(self._links.values()):
+                link.release()  # closed() comes when its hook returns
+        if self._pool is not None and not self._seats:
+            pool, self._pool = self._pool, None
+            pool.shutdown(wait=False)
+
+    def _stop_without_loop(self) -> None:
+        """Tell the handlers that can be told when the loop was closed over their heads."""
+        for link in list(self._links.values()):
+            if isinstance(link, ThreadLink):
+                Link.drop(link)
+            link.release()
+        self._seats.clear()
+
+    def _disown(self) -> None:
+        super()._disown()
+        self._seats = {}
+        self._turning = set()
+        self._spawned = set()
+        self._alarm = self._pool = None
+
+    def _swallow(self, sink: _socket.socket) -> None:
+        def read() -> None:
+            try:
+                if sink.recv(65536):
+                    return
+            except BlockingIOError:
+                return
+            except OSError:
+                pass  # the server has reset its dummy, which is as good as the end
+            self._aio.remove_reader(number)
+            sink.close()
+
+        number = sink.fileno()
+        self._aio.add_reader(number, read)
+
+    def _wait_empty(self, timeout: float) -> None:
+        if not self._aio.is_closed():
+            self._emptied.wait(timeout)
