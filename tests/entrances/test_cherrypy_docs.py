@@ -1,0 +1,39 @@
+"""The code of docs/cherrypy.md runs, and does what is said of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from tests.seeds.blocks import serve
+from tests.servers import ROOT, wait_for
+from ws4py_middleware.server.cherrypysettings import check_names
+
+PAGE = (ROOT / "docs" / "cherrypy.md").read_text(encoding="utf-8")
+
+
+def test_application_of_the_page_is_a_chat_for_those_who_have_said_their_names(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    with serve(block, tmp_path) as server:
+        wait_for(lambda: "Bus STARTED" in server.log)
+        url = f"{server.ws_url}/chat/lobby"
+        with pytest.raises(InvalidStatus) as refused:
+            connect(url, proxy=None)
+        assert refused.value.response.status_code == 401
+        cookie = server.http("/login?name=Ada").headers["Set-Cookie"].partition(";")[0]
+        with connect(url, additional_headers={"Cookie": cookie}, proxy=None) as ws:
+            assert ws.recv(timeout=5) == "Welcome to lobby, Ada!"
+            ws.send("hello")
+            assert ws.recv(timeout=5) == "Ada: hello"
+        assert "Traceback" not in server.log
+
+
+def test_settings_of_the_page_are_those_that_there_are() -> None:
+    table = PAGE.split("| `tools.websocket.` |", 1)[1].split("\n\n", 1)[0]
+    names = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    check_names(names)
+    assert len(names) == 7
