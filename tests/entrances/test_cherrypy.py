@@ -232,7 +232,10 @@ def test_one_too_many_is_refused_with_503(server: Server) -> None:
         return bool(opened)
 
     wait_for(has_opened)
-    with opened[0]:
+    with opened[0] as first:
+        # The 101 comes a moment before it counts.
+        first.send("here")
+        assert first.recv(timeout=5) == "here"
         answer = refusal(server, "/full")
         assert answer.status == 503
         assert answer.get("Retry-After") == "5"

@@ -132,6 +132,7 @@ def test_many_idle_sockets_leave_the_servers_two_threads_free(server: Server) ->
         ("max_message_size=12 parsecs", "tools.websocket.max_message_size: '12 parsecs'; there is no unit"),
         ("handler_cls=ws4py_middleware:EchoWebsocket", "did you mean 'EchoWebSocket'?"),
         ("handler_cls=no_such_module:Chat", "there is no module 'no_such_module'"),
+        ("handler_cls=ws4py_middleware.async_websocket:EchoWebSocket", "handler EchoWebSocket is async"),
         ("extensions=x-unknown", "tools.websocket.extensions: "),
         ("version=8", "tools.websocket.version: "),
         ("heartbeat_freq=often", "tools.websocket.heartbeat_freq: "),

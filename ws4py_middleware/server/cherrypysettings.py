@@ -11,7 +11,7 @@ from ..config import ConfigError, convert, import_object
 from ..config.values import SETTINGS, hint
 from ..core.policy import Policy
 from ..core.types import WS_VERSION
-from ..functions import handler_class
+from ..functions import check_sync, handler_class
 from ..websocket import WebSocket
 from .wsgiutils import make_policy
 
@@ -71,7 +71,9 @@ def read_settings(settings: Mapping[str, Any]) -> Settings:
 
 
 def _read_handler(handler: Any) -> type[WebSocket]:
-    return handler_class(import_object(handler) if isinstance(handler, str) else handler)
+    cls = handler_class(import_object(handler) if isinstance(handler, str) else handler)
+    check_sync(cls)
+    return cls
 
 
 def check_config() -> None:
