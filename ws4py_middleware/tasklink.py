@@ -41,12 +41,31 @@ class AsyncLoop(Loop, Protocol):
     def spawn_task(self, coroutine: Coroutine[Any, Any, None], name: str) -> None: ...
 
 
-class ThreadLink(Link):
-    """One connection whose turns run in threads, so that its hooks may block."""
+class _LoopsLink(Link):
+    """What both kinds have in common."""
 
     __slots__ = ()
 
     loop: AsyncLoop
+
+    def go_away(self, code: int, reason: str) -> None:
+        """Tell the peer at once that the connection ends, and wait for nothing."""
+        with self._lock:
+            self.conn.fail(code, reason, monotonic())
+            self._flush()
+
+    def discard(self) -> None:
+        """End the connection where the handler cannot be told, or was told before."""
+        with self._lock:
+            self.conn.lose("Going away")
+        self._last_callbacks(tell=False)
+        self.release()
+
+
+class ThreadLink(_LoopsLink):
+    """One connection whose turns run in threads, so that its hooks may block."""
+
+    __slots__ = ()
 
     def drop(self) -> None:
         """End the connection at once; the handler is told where its hooks run."""
@@ -86,12 +105,10 @@ class TaskWaiter:
                 alarm.cancel()
 
 
-class TaskLink(Link):
+class TaskLink(_LoopsLink):
     """One connection whose hooks may be ``async def``: :meth:`turn_async` takes the place of ``turn``."""
 
     __slots__ = ("_uncorking",)
-
-    loop: AsyncLoop
 
     def __init__(self, handler: Handler, transport: TransportLike, conn: Connection, loop: Loop) -> None:
         super().__init__(handler, transport, conn, loop)
@@ -134,6 +151,13 @@ class TaskLink(Link):
             self.terminate()
         else:
             super().drop()
+
+    def terminate(self) -> None:
+        """End the connection without waiting for anything; the handler is told in its task."""
+        with self._lock:
+            if self._uncorking:
+                self._flush()  # what was sent before goes out before
+        super().terminate()
 
     async def _dispatch_async(self) -> None:
         conn = self.conn

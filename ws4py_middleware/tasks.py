@@ -26,6 +26,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import threading
 from _thread import RLock, get_ident
 from collections.abc import Callable, Coroutine, Hashable
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     from .inbox import Waiter
 
 __all__ = ["TaskManager", "make_number"]
+
+logger = logging.getLogger("ws4py_middleware")
 
 #: How long :meth:`TaskManager.stop`, and a task that is cancelled, wait for hooks that still run; seconds.
 _STOP_TIMEOUT = 1.0
@@ -170,8 +173,8 @@ class TaskManager(Registry):
     # --- what links ask for: any thread ----------------------------------------------------------
 
     def is_here(self) -> bool:
-        """Tell whether the caller is in the loop's thread."""
-        return get_ident() == self._thread
+        """Tell whether the caller is in the loop's thread, and the loop will go on."""
+        return get_ident() == self._thread and not self._aio.is_closed()
 
     def is_turning(self) -> bool:
         """Tell whether the caller is a thread of the pool, with the turn of a link."""
@@ -233,10 +236,10 @@ class TaskManager(Registry):
 
     def call(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function that is the loop's thread's to call: now in it, soon from another."""
-        if get_ident() == self._thread:
+        if self.is_here():
             function(*args)
         else:
-            with contextlib.suppress(RuntimeError):  # the loop is closed, and with it all that was waited for
+            with contextlib.suppress(RuntimeError):  # it is closed, and nobody waits for anything any more
                 self._aio.call_soon_threadsafe(function, *args)
 
     def _arm(self) -> None:
@@ -270,6 +273,7 @@ class TaskManager(Registry):
         seat = self._seats[link] = _Seat()
         name = f"{type(link.handler).__name__} {link.fd}"
         seat.task = self._aio.create_task(self._serve(link, seat), name=name)
+        seat.task.add_done_callback(lambda task: self._unseat(link, seat, task))
         self.update(link)
 
     async def _serve(self, link: TaskLink | ThreadLink, seat: _Seat) -> None:
@@ -285,16 +289,22 @@ class TaskManager(Registry):
                     await seat.wake.wait()
         except asyncio.CancelledError:
             # The loop is about to end, say; but no handler is left without its end.
-            link.fail(*_GOING_AWAY)
+            link.go_away(*_GOING_AWAY)
             if isinstance(link, TaskLink):
                 await link.finish()
             else:
                 await self._abandon(link, seat)
             raise
-        finally:
-            if self._seats.get(link) is seat:
-                link.release()
-                self._seats.pop(link, None)
+
+    def _unseat(self, link: TaskLink | ThreadLink, seat: _Seat, task: asyncio.Task[None]) -> None:
+        """Clear up behind a task; one that was cancelled at once has done nothing at all."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a fault in the connection of %r", link.handler, exc_info=error)
+        if self._seats.pop(link, None) is seat:
+            if seat.in_thread:
+                link.release()  # closed() comes when its hook returns
+            else:
+                link.discard()
 
     async def _take_turn(self, link: TaskLink | ThreadLink, seat: _Seat) -> None:
         readable = seat.readable and not link.paused
@@ -436,7 +446,8 @@ class TaskManager(Registry):
         for link in list(self._links.values()):
             if isinstance(link, ThreadLink):
                 Link.drop(link)
-            link.release()
+            elif isinstance(link, TaskLink):
+                link.discard()
         self._seats.clear()
 
     def _disown(self) -> None:
