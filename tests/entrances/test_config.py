@@ -15,6 +15,7 @@ from tests.entrances.config_handlers import Chat, Outer, Small, count, is_member
 from tests.entrances.in_process import ask, site
 from tests.servers import ROOT
 from ws4py_middleware import Policy, Route, WebSocketMiddleware
+from ws4py_middleware.asgi import WebSocketASGI
 from ws4py_middleware.config import ConfigError, read_config, routes_from, websockets_from_config
 from ws4py_middleware.core.policy import DeflateOptions
 
@@ -112,6 +113,31 @@ def test_options_in_code_have_precedence_over_defaults() -> None:
     config = {"defaults": {"max_message_size": "1k", "max_fragments": 2}, "routes": {"/<room>": Chat}}
     policy = match(websockets_from_config(site, config, max_message_size=9), "/x").policy
     assert (policy.max_message_size, policy.max_fragments) == (9, 2)
+
+
+async def asgi_site(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+class AsgiSite:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("app", "asgi", "kind"),
+    [
+        (site, None, WebSocketMiddleware),
+        (asgi_site, None, WebSocketASGI),
+        (AsgiSite(), None, WebSocketASGI),
+        (None, None, WebSocketASGI),
+        (site, True, WebSocketASGI),
+        (asgi_site, False, WebSocketMiddleware),
+    ],
+)
+def test_entrance_is_that_of_the_application(app: Any, asgi: bool | None, kind: Any) -> None:
+    entrance = websockets_from_config(app, {"defaults": {"max_fragments": 3}, "/<room>": Chat}, asgi=asgi)
+    assert type(entrance) is kind
+    assert entrance.app is app
+    assert (match(entrance, "/lobby").handler, entrance.policy.max_fragments) == (Chat, 3)
 
 
 def test_nothing_configured_is_an_application_without_routes() -> None:

@@ -13,9 +13,10 @@ from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
 from tests.entrances.wire import ask, build
-from tests.servers import ROOT, Server, start, wait_for
+from tests.servers import ASGI_KINDS, ROOT, Server, start, wait_for
 
 APP = "tests.entrances.config_django_app"
+ASGI = "tests.entrances.config_django_asgi"
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +33,17 @@ def run(env: Mapping[str, str], *command: str) -> subprocess.CompletedProcess[st
     )
 
 
-@pytest.fixture(scope="module", params=["gunicorn-gthread", "gunicorn-gevent"])
+@pytest.fixture(scope="module", params=["gunicorn-gthread", "gunicorn-gevent", "uvicorn-websockets"])
 def server(request: pytest.FixtureRequest, env: dict[str, str]) -> Iterator[Server]:
-    with start(request.param, f"{APP}:app", env=env) as server:
+    app = f"{ASGI}:app" if request.param in ASGI_KINDS else f"{APP}:app"
+    with start(request.param, app, env=env) as server:
+        yield server
+        assert "Traceback" not in server.log
+
+
+@pytest.fixture(scope="module")
+def asgi(env: dict[str, str]) -> Iterator[Server]:
+    with start("uvicorn-websockets", f"{ASGI}:app", env=env) as server:
         yield server
         assert "Traceback" not in server.log
 
@@ -73,6 +82,20 @@ def test_socket_holds_no_database_connection_between_callbacks(
         wait_for_connections(server, env, 0)
 
 
+@pytest.mark.parametrize("path", ["/async", "/async-function"])
+def test_async_handler_holds_no_database_connection_between_callbacks(
+    asgi: Server, env: dict[str, str], path: str
+) -> None:
+    test_socket_holds_no_database_connection_between_callbacks(asgi, env, path)
+
+
+def test_async_authorize_knows_the_user(asgi: Server) -> None:
+    assert ask(asgi.connect(), build("/async-who")).status == 401
+    headers = {"Cookie": login(asgi)}
+    with connect(f"{asgi.ws_url}/async-who", additional_headers=headers, proxy=None) as ws:
+        assert ws.recv(timeout=10) == "ada"
+
+
 def test_function_in_a_transaction_keeps_its_connection(server: Server, env: dict[str, str]) -> None:
     with connect(f"{server.ws_url}/atomic", proxy=None) as ws:
         for text in ("one", "two"):
@@ -102,7 +125,7 @@ def test_policy_of_a_route_holds(server: Server) -> None:
     assert refused.value.rcvd.code == 1009
 
 
-@pytest.mark.parametrize("cookie", [None, "sessionid=made-up", "sessionid=", "\xff;=; sessionid"])
+@pytest.mark.parametrize("cookie", [None, "sessionid=made-up", "sessionid=", "a;=; sessionid"])
 def test_who_is_not_logged_in_is_refused(server: Server, env: dict[str, str], cookie: str | None) -> None:
     refused = ask(server.connect(), build("/who", {"Cookie": cookie}))
     assert (refused.status, refused.rest) == (401, b"who are you?\n")
@@ -166,3 +189,20 @@ else:
     raise AssertionError
 """
     run(env, "-W", "error", "-c", code)
+
+
+def test_async_handler_is_refused_under_wsgi_when_it_starts() -> None:
+    code = f"""
+import os
+os.environ["DJANGO_SETTINGS_MODULE"] = "{ASGI}_settings"
+from ws4py_middleware.config import ConfigError
+from ws4py_middleware.config.django import get_wsgi_application
+try:
+    get_wsgi_application()
+except ConfigError as error:
+    assert "/async" in str(error), error
+    assert "{ASGI}_settings.WEBSOCKETS: " in str(error), error
+else:
+    raise AssertionError
+"""
+    run({}, "-W", "error", "-c", code)

@@ -86,7 +86,7 @@ def test_flask_application_has_its_routes(folder: Path) -> None:
     assert ask(app, "/elsewhere").status_code == 404
 
 
-@pytest.mark.parametrize("entrance", ["wsgi"])
+@pytest.mark.parametrize("entrance", ["wsgi", "asgi"])
 def test_django_project_has_its_routes(folder: Path, entrance: str) -> None:
     code = block("python", "# wsgi.py").replace("wsgi", entrance)
     (folder / "project").mkdir()

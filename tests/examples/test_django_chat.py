@@ -24,7 +24,7 @@ EXAMPLE = ROOT / "examples" / "django_chat"
 PASSWORD = "correct horse battery"
 
 
-@pytest.fixture(scope="module", params=["gunicorn-gthread", "django-runserver"])
+@pytest.fixture(scope="module", params=["gunicorn-gthread", "django-runserver", "uvicorn-websockets"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     directory = tmp_path_factory.mktemp("server")
     env = {"DATABASE": str(directory / "db.sqlite3"), "PYTHONPATH": f"{EXAMPLE}{os.pathsep}{ROOT}"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -129,8 +128,9 @@ def find_entrance(app: Any, asgi: bool | None = None) -> Callable[..., Any]:
     if asgi is None:
         asgi = app is None or is_async(app)
     if asgi:
-        entrance: Callable[..., Any] = import_module("ws4py_middleware.asgi").WebSocketASGI
-        return entrance
+        from ..asgi import WebSocketASGI
+
+        return WebSocketASGI
     from ..wsgi import WebSocketMiddleware
 
     return WebSocketMiddleware
