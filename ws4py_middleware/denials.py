@@ -1,0 +1,143 @@
+"""
+Denials: answer an opening handshake inside an ASGI server with something else than a WebSocket.
+
+Servers with the extension ``websocket.http.response`` send any answer; the others have a plain 403
+for whatever is refused. A response may be an ASGI application (Starlette's), a WSGI application
+(Werkzeug's), Django's, or (status, text).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from asgiref.sync import sync_to_async
+
+from .contexts import is_async
+from .exchanges import Receive, Scope, Send
+from .handover.answers import without_hop_by_hop
+from .scopes import build_environ
+
+__all__ = ["answer", "deny", "is_response_error"]
+
+Headers = Iterable[tuple[str, str]]
+
+#: What each answer of ours begins with: it is one line of text.
+_PLAIN = ("Content-Type", "text/plain; charset=utf-8")
+
+
+def is_response_error(error: Exception) -> bool:
+    """Tell whether an exception is an HTTP response: Werkzeug's, or Starlette's and FastAPI's."""
+    if hasattr(error, "get_response") and callable(error):
+        return True
+    return isinstance(getattr(error, "status_code", None), int) and hasattr(error, "detail")
+
+
+async def answer(scope: Scope, send: Send, status: int, text: str, headers: Headers = ()) -> None:
+    """Answer with one line of text, be it a request or the opening handshake of a WebSocket."""
+    body = (text + "\n").encode()
+    fields = [_PLAIN, ("Content-Length", str(len(body))), *headers]
+    if scope.get("method") == "HEAD":
+        body = b""
+    send = _denying(scope, send)
+    await send({"type": "http.response.start", "status": status, "headers": _encode(fields)})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def deny(scope: Scope, receive: Receive, send: Send, refusal: Any) -> None:
+    """
+    Answer with what ``authorize`` has returned or raised.
+
+    Raises:
+        TypeError: It is none of what it may be.
+    """
+    match refusal:
+        case False:
+            await answer(scope, send, 403, "this connection is not allowed")
+        case (int() as status, str() as text) if 300 <= status <= 599:
+            await answer(scope, send, status, text)
+        case Exception() if not callable(refusal):
+            headers = dict(getattr(refusal, "headers", None) or {})
+            detail = getattr(refusal, "detail", "")
+            await answer(scope, send, getattr(refusal, "status_code", 500), str(detail), headers.items())
+        case _ if callable(refusal) and is_async(refusal):
+            await refusal({**scope, "type": "http", "method": "GET"}, receive, _denying(scope, send))
+        case _ if hasattr(refusal, "status_code") and hasattr(refusal, "cookies"):
+            await _deny_by_django(scope, send, refusal)
+        case _ if callable(refusal):
+            await _deny_by_wsgi(scope, send, refusal)
+        case _:
+            raise TypeError(
+                f"authorize returned {refusal!r}; it returns None or True, False, "
+                "(status, text) with a status from 300 to 599, or a response"
+            )
+
+
+async def _deny_by_django(scope: Scope, send: Send, response: Any) -> None:
+    # As its ASGIHandler sends it.
+    cookies = [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
+    body = (
+        b"".join([part async for part in response])
+        if getattr(response, "is_async", False)
+        else await _in_thread(b"".join, response)
+    )
+    await _send_whole(scope, send, response.status_code, [*response.items(), *cookies], body)
+    await _in_thread(response.close)
+
+
+async def _deny_by_wsgi(scope: Scope, send: Send, response: Any) -> None:
+    status, fields = 500, []
+
+    def start_response(line: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+        nonlocal status, fields
+        status, fields = int(line[:3]), headers
+
+    def run() -> bytes:
+        iterable = response(build_environ(scope), start_response)
+        try:
+            return b"".join(iterable)
+        finally:
+            getattr(iterable, "close", _nothing)()
+
+    body = await _in_thread(run)
+    await _send_whole(scope, send, status, fields, body)
+
+
+async def _send_whole(scope: Scope, send: Send, status: int, headers: Headers, body: bytes) -> None:
+    send = _denying(scope, send)
+    await send({"type": "http.response.start", "status": status, "headers": _encode(headers)})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _in_thread(function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
+    return sync_to_async(functools.partial(function, *args), thread_sensitive=False)()
+
+
+def _denying(scope: Scope, send: Send) -> Send:
+    """Let what is sent as a response to a request be the answer to this opening handshake."""
+    if scope["type"] != "websocket":
+        return send
+    can_answer = "websocket.http.response" in (scope.get("extensions") or {})
+
+    async def deny(message: MutableMapping[str, Any]) -> None:
+        kind: str = message["type"]
+        if kind in ("http.response.start", "http.response.body"):
+            if can_answer:
+                await send({**message, "type": f"websocket.{kind}"})
+            elif kind == "http.response.start":
+                # Before anything is accepted this is a 403, everywhere.
+                await send({"type": "websocket.close"})
+
+    return deny
+
+
+def _encode(headers: Headers) -> list[tuple[bytes, bytes]]:
+    # HTTP/2 knows none of those about this hop, and HTTP/1.1 leaves them to the server.
+    return [
+        (name.lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in without_hop_by_hop(headers)
+    ]
+
+
+def _nothing() -> None: ...
