@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from .asgi import WebSocketASGI
     from .async_websocket import AsyncWebSocket
     from .core.policy import Policy
     from .core.types import WS_KEY, WS_VERSION
@@ -41,6 +42,7 @@ __all__ = [
     "Policy",
     "Route",
     "WebSocket",
+    "WebSocketASGI",
     "WebSocketMiddleware",
     "__author__",
     "__version__",
@@ -57,6 +59,7 @@ _LAZY = {
     "WS_KEY": ".core.types",
     "WS_VERSION": ".core.types",
     "WebSocket": ".websocket",
+    "WebSocketASGI": ".asgi",
     "WebSocketMiddleware": ".wsgi",
     "upgrade": ".wsgi",
 }
