@@ -25,6 +25,8 @@ def handle(connection: ServerConnection) -> None:
         for message in connection:
             if message == "close":
                 connection.close(4001, "as you wish")
+            elif message == "away":
+                connection.close(1001)
             elif message == "ping":
                 connection.ping(b"from the server").wait(5)
                 connection.send("pong came")
@@ -190,11 +192,8 @@ def test_a_server_that_goes_away_is_noticed(tmp_path: Path, caplog: pytest.LogCa
     with running("plain", tmp_path) as url:
         client = connect(url)
         client.connect()
-        runner = threading.Thread(target=client.run)
-        runner.start()
-    runner.join(5)
-    # The server has said 1001 on its way out.
-    assert client.receive(5) is None
+        client.send("away")
+        assert client.receive(5) is None
     assert client._link is not None
     assert client._link.conn.close_code == 1001
     with pytest.raises(ConnectionRefusedError):
