@@ -66,7 +66,7 @@ from .process import get_task_manager
 from .routing import Authorize, Handler, Match, Route, Router, check_authorize, check_context, check_options
 from .scopes import build_environ, build_request, get_path
 from .shutdowns import DRAIN_TIME, chain_signals
-from .tasks import TaskManager
+from .tasks import TaskManager, make_number
 from .websocket import WebSocket
 
 __all__ = ["Route", "WebSocketASGI"]
@@ -164,7 +164,7 @@ class WebSocketASGI:
             environ=build_environ(scope),
         )
         await send({"type": "websocket.accept", "subprotocol": agreed.subprotocol})
-        await self._run(websocket, match, agreed, manager, Exchange(scope, receive, send))
+        await self._run(websocket, match, agreed, manager, Exchange(scope, receive, send, make_number()))
 
     async def _run(
         self, websocket: WebSocket, match: Match, agreed: Upgrade, manager: TaskManager, exchange: Exchange

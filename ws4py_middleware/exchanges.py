@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import threading
 from collections import deque
@@ -37,9 +36,6 @@ _READ_AHEAD_MESSAGES = 16
 #: How long the server may take to tell how a connection ended on which it takes nothing more; seconds.
 _LAST_WORD = 1.0
 
-#: There is no descriptor, and yet each has a number of its own; -1 is everybody's who has none.
-_numbers = itertools.count(-2, -1)
-
 
 class Exchange:
     """
@@ -50,16 +46,17 @@ class Exchange:
 
     Args:
         scope: The connection's.
+        number: What stands for its descriptor.
         receive: The server's; ``websocket.connect`` has been taken.
         send: The server's; the connection is accepted.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, number: int) -> None:
         self.local_address = _address(scope.get("server"))
         self.peer_address = _address(scope.get("client"))
         self._receive = receive
         self._send = send
-        self._number = next(_numbers)
+        self._number = number
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._lock = threading.Lock()
@@ -226,7 +223,7 @@ class Exchange:
     # --- a link's transport: any thread ------------------------------------------------------
 
     def fileno(self) -> int:
-        """Return a number below -1; no other exchange of this process has had it."""
+        """Return what stands for a descriptor."""
         return self._number
 
     def recv(self, size: int = 0, /) -> Any:
@@ -275,9 +272,11 @@ class Exchange:
     abort = close
 
     def _call(self, function: Callable[[], object]) -> None:
+        if self._loop.is_closed():
+            return  # the process is about to end
         if threading.get_ident() == self._thread:
             function()
-        elif not self._loop.is_closed():
+        else:
             self._loop.call_soon_threadsafe(function)
 
 

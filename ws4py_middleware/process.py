@@ -51,7 +51,8 @@ def get_task_manager() -> TaskManager:
     """
     Return the manager of the running asyncio loop; it is made when it is first asked for.
 
-    Nobody closes its connections when the loop ends: ``await manager.shutdown_async()`` does.
+    Nobody closes its connections when the loop ends: ``await manager.shutdown_async()`` does. Handlers of
+    those that are still there when the interpreter exits are told that they are gone.
 
     Raises:
         RuntimeError: There is no running loop.
@@ -67,7 +68,14 @@ def get_task_manager() -> TaskManager:
         for other in [other for other in _task_managers if other.is_closed()]:
             _task_managers.pop(other, None)
         manager = _task_managers[loop] = TaskManager()
+        atexit.unregister(_stop_task_managers)
+        atexit.register(_stop_task_managers)
     return manager
+
+
+def _stop_task_managers() -> None:
+    for manager in list(_task_managers.values()):
+        manager.stop()
 
 
 def peek_manager(gevent: bool = False) -> Registry | None:

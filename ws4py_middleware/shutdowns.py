@@ -2,17 +2,28 @@
 Shutdowns: close the WebSockets of an event loop before its web server ends.
 
 ASGI servers tell the application of their end, by ``lifespan.shutdown``, when they have waited for
-its connections, or have cut them. So each handler of SIGTERM and SIGINT that is there when the first
-WebSocket comes gets one in front of it, which closes them all with 1001, waits until they are closed,
-a second at most, and calls the one behind. What the loop itself has been told by
-``add_signal_handler()`` happens at once all the same: that does not depend on Python's handlers.
+its connections, or have cut them. So SIGTERM and SIGINT are heard here first, from the first
+WebSocket on: all are closed with 1001, and when they are, after a second at most, the server hears of
+the signal. There are two ways for it to have asked for that, and both are public:
+
+* a handler by ``signal.signal()``, as uvicorn's and Daphne's: one of ours is put in its place, which
+  calls it afterwards;
+* ``loop.add_signal_handler()``, as hypercorn, granian and gunicorn do: the loop reads the numbers of
+  signals from the descriptor of ``signal.set_wakeup_fd()``. One of ours is put in its place, and those
+  two numbers are passed on afterwards, all others at once.
+
+What neither has asked for, such as SIGTERM without a handler, is left alone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
+import os
 import signal
 import threading
+import weakref
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -24,46 +35,101 @@ __all__ = ["DRAIN_TIME", "chain_signals"]
 #: How long the closing handshakes have before the server goes on with its own end; seconds.
 DRAIN_TIME = 1.0
 
+_NUMBERS = (signal.SIGTERM, signal.SIGINT)
+
+_chained: weakref.WeakSet[TaskManager] = weakref.WeakSet()
+
 
 def chain_signals(manager: TaskManager) -> bool:
     """
-    Close a manager's connections when the process is told to end, and before it hears of it.
+    Close a manager's connections when the process is told to end, and before its server hears of it.
+
+    Args:
+        manager: That of the running loop.
 
     Returns:
         Whether this is the main thread, where that can be done.
     """
     if threading.current_thread() is not threading.main_thread():
         return False
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    if manager in _chained:
+        return True
+    _chained.add(manager)
+    shutdown = _Shutdown(manager)
+    for number in _NUMBERS:
         previous = signal.getsignal(number)
         if callable(previous) and not isinstance(previous, _Chained):
-            signal.signal(number, _Chained(loop, manager, previous))
+            signal.signal(number, _Chained(shutdown, previous))
+    # Behind signal.signal(), which does not touch it.
+    fd = signal.set_wakeup_fd(-1)
+    if fd != -1:
+        _Relayed(shutdown, fd)
     return True
+
+
+class _Shutdown:
+    """The end of all connections of a loop, and what comes after."""
+
+    def __init__(self, manager: TaskManager) -> None:
+        self.loop = manager.loop
+        self._manager = manager
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self, then: Callable[[], Any]) -> None:
+        """Close all connections, and then do something; in the loop's thread."""
+        if self._task is None:
+            self._task = self.loop.create_task(self._manager.shutdown_async(DRAIN_TIME))
+        # Not in the task: what a handler raises, such as KeyboardInterrupt, is for the loop.
+        self._task.add_done_callback(lambda task: then())
 
 
 class _Chained:
     """A signal handler in front of another one."""
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        manager: TaskManager,
-        previous: Callable[[int, FrameType | None], Any],
-    ) -> None:
-        self.loop = loop
-        self.manager = manager
-        self.previous = previous
-        self.task: asyncio.Task[None] | None = None
+    def __init__(self, shutdown: _Shutdown, previous: Callable[[int, FrameType | None], Any]) -> None:
+        self._shutdown = shutdown
+        self._previous = previous
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.task is None and self.loop.is_running():
-            self.loop.call_soon_threadsafe(self._begin, number)
+        loop = self._shutdown.loop
+        if loop.is_running():
+            then = functools.partial(self._previous, number, None)
+            loop.call_soon_threadsafe(self._shutdown.begin, then)
         else:
-            self.previous(number, frame)  # the second one is urgent
+            self._previous(number, frame)
 
-    def _begin(self, number: int) -> None:
-        if self.task is None:
-            self.task = self.loop.create_task(self.manager.shutdown_async(DRAIN_TIME))
-            # Not in the task: what a handler raises, such as KeyboardInterrupt, is for the loop.
-            self.task.add_done_callback(lambda task: self.previous(number, None))
+
+class _Relayed:
+    """A descriptor for the numbers of signals in front of another one."""
+
+    def __init__(self, shutdown: _Shutdown, previous: int) -> None:
+        self._shutdown = shutdown
+        self._previous = previous
+        self._reader, writer = os.pipe()
+        for fd in (self._reader, writer):
+            os.set_blocking(fd, False)
+        weakref.finalize(shutdown.loop, _close, self._reader, writer)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        shutdown.loop.add_reader(self._reader, self._read)
+
+    def _read(self) -> None:
+        numbers = os.read(self._reader, 4096)
+        late = bytes(number for number in numbers if number in _NUMBERS)
+        now = bytes(number for number in numbers if number not in _NUMBERS)
+        if now:
+            self._pass_on(now)
+        if late:
+            self._shutdown.begin(functools.partial(self._pass_on, late))
+
+    def _pass_on(self, numbers: bytes) -> None:
+        with contextlib.suppress(OSError):  # the loop has its own ideas of who reads what
+            os.write(self._previous, numbers)
+
+
+def _close(reader: int, writer: int) -> None:
+    if threading.current_thread() is threading.main_thread():
+        current = signal.set_wakeup_fd(-1)
+        if current != writer:
+            signal.set_wakeup_fd(current)
+    os.close(reader)
+    os.close(writer)

@@ -151,6 +151,13 @@ class TaskManager(Registry):
         except Exception as error:  # noqa: BLE001 - a fault of ours costs one connection, not all
             link.on_fault(error)
 
+    def hung_up(self, link: Link) -> None:
+        """Let a link know that the connection is gone, also when it does not read now."""
+        try:
+            link.on_hangup()
+        except Exception as error:  # noqa: BLE001 - as in writable()
+            link.on_fault(error)
+
     async def wait_released(self, websocket: WebSocket) -> None:
         """
         Wait until a connection has ended, its handler was told, and its transport is closed.
@@ -428,7 +435,7 @@ class TaskManager(Registry):
         Close them first, with :meth:`close_all`, or use :meth:`shutdown_async`, which
         does that and waits. Again does nothing.
         """
-        if self._aio.is_closed():
+        if not self._aio.is_running():
             self._stop_without_loop()
             return
         for link in list(self._links.values()):
@@ -442,12 +449,17 @@ class TaskManager(Registry):
             pool.shutdown(wait=False)
 
     def _stop_without_loop(self) -> None:
-        """Tell the handlers that can be told when the loop was closed over their heads."""
+        """Tell the handlers when the loop has ended over their heads."""
         for link in list(self._links.values()):
             if isinstance(link, ThreadLink):
                 Link.drop(link)
             elif isinstance(link, TaskLink):
-                link.discard()
+                try:
+                    asyncio.get_running_loop()
+                except RuntimeError:
+                    asyncio.run(link.finish())
+                else:
+                    link.discard()  # nobody can await its hook here
         self._seats.clear()
 
     def _disown(self) -> None:

@@ -103,6 +103,10 @@ class Command(Echo):
         time.sleep(float(seconds))
         self.send(f"slept {seconds}")
 
+    def do_burst(self, count: str) -> None:
+        for _ in range(int(count)):
+            self.send(bytes(50_000), binary=True)
+
     def do_thread(self, count: str) -> None:
         def send() -> None:
             for number in range(int(count)):
