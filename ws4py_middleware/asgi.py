@@ -17,7 +17,8 @@ WebSocket routes for an ASGI application, or for none.
 The handlers are those of :mod:`ws4py_middleware.wsgi`, unchanged, and so are routes, options and
 ``authorize``. WebSockets on a route are served here; all else goes to the application as it came: other
 WebSockets, HTTP, and ``lifespan``. Without an application it answers ``lifespan`` itself, HTTP with 404 (426
-on the path of a route), and refuses other WebSockets. It may be mounted, as by Starlette's ``Mount``.
+on the path of a route), and refuses other WebSockets; for Django's, which knows HTTP only, it answers the
+other two. It may be mounted, as by Starlette's ``Mount``.
 
 Handlers
 ========
@@ -71,7 +72,10 @@ from .websocket import WebSocket
 
 __all__ = ["Route", "WebSocketASGI"]
 
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+#: What raises where it is asked for anything but HTTP.
+_DJANGO = "django.core.handlers.asgi.ASGIHandler"
 
 _GOING_AWAY = 1001, "Server is shutting down"
 
@@ -121,6 +125,7 @@ class WebSocketASGI:
         self.policy = Policy(**options)
         routes = {} if routes is None else routes
         self.router = Router(routes, self.policy, authorize=authorize, context=context, adapt=_adapt)
+        self._is_http_only = any(f"{cls.__module__}.{cls.__name__}" == _DJANGO for cls in type(app).__mro__)
         self._used: TaskManager | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -131,7 +136,7 @@ class WebSocketASGI:
         match = self.router.match(get_path(scope)) if kind in ("websocket", "http") else None
         if kind == "websocket" and match is not None:
             await self._serve(match, scope, receive, send)
-        elif self.app is not None:
+        elif self.app is not None and (kind != "websocket" or not self._is_http_only):
             await self.app(scope, receive, send)
         elif kind == "websocket":
             await receive()
@@ -208,7 +213,7 @@ class WebSocketASGI:
                 await self._used.shutdown_async(DRAIN_TIME)
             return message
 
-        if self.app is not None:
+        if self.app is not None and not self._is_http_only:
             await self.app(scope, receive_and_close, send)
             return
         kind = ""

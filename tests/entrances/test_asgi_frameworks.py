@@ -1,0 +1,38 @@
+"""WebSocketASGI around FastAPI, Starlette, Quart and Django, and mounted inside Starlette."""
+
+from __future__ import annotations
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from tests.entrances.asgi import client
+from tests.servers import start
+
+APPS = {
+    "fastapi": ("/ws/a", ""),
+    "starlette": ("/ws/a", ""),
+    "quart": ("/ws/a", ""),
+    "django": ("/ws/a", ""),
+    "mounted": ("/sub/ws/a", "/sub"),
+    "mounted_at_root": ("/ws/a", ""),
+}
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_websockets_are_beside_the_application(name: str) -> None:
+    target, script_name = APPS[name]
+    with start("uvicorn-websockets-sansio", f"tests.entrances.asgi_frameworks:{name}") as server:
+        answer = server.http("/")
+        # Each has lived through the beginning of its server; Django knows none.
+        assert (answer.status, b"began" in answer.body) == (200, name != "django")
+        with client(server, target) as websocket:
+            websocket.send("hello")
+            assert websocket.recv(timeout=10) == f"a: hello {script_name}"
+        with pytest.raises(InvalidStatus) as caught, client(server, "/nowhere"):
+            pass
+        assert caught.value.response.status_code in (403, 404)
+        if name == "fastapi":
+            with client(server, "/own") as websocket:
+                assert websocket.recv(timeout=10) == "theirs"
+        server.stop()
+        assert "Traceback" not in server.log
