@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from scripts.lib.autobahn.docs import build_page
-from scripts.lib.autobahn.run import choose_cases
+from scripts.lib.autobahn.run import choose_cases, count_tracebacks
 from scripts.lib.autobahn.targets import TARGETS, accept, find_surprises, read_expected
 from scripts.lib.autobahn.verdicts import Verdict, format_verdicts, read_verdicts
+from tests.servers import ROOT
 
 KNOWN = ["1.1.1", "9.1.1", "9.1.2", "9.10.1", "12.1.1", "12.1.10"]
 
@@ -80,6 +81,7 @@ BAD = Verdict("1.1.1", "FAILED", "UNCLEAN", 0.1, "because")
 def test_find_surprises_what_is_known_is_none() -> None:
     assert find_surprises([GOOD], {}) == []
     assert find_surprises([BAD], {"1.1.1": ["FAILED", "UNCLEAN"]}) == []
+    assert find_surprises([GOOD], {"1.1.1": ["NON-STRICT", "OK"]}) == [], "it is a race"
 
 
 @pytest.mark.parametrize(
@@ -105,8 +107,16 @@ def test_accept_writes_what_find_surprises_reads(tmp_path: Path) -> None:
     assert list(known) == ["other", "uvicorn"]
     assert list(known["uvicorn"]) == ["1.1.1", "9.9.1", "9.10.1"]
     assert find_surprises([BAD, *more], known["uvicorn"]) == []
-    accept("uvicorn", [GOOD], path)
-    assert list(read_expected(path)["uvicorn"]) == ["9.9.1", "9.10.1"], "the others stay"
+    accept("uvicorn", [GOOD, Verdict("9.10.1", "OK", "OK", 0.1)], path)
+    assert list(read_expected(path)["uvicorn"]) == ["9.9.1", "9.10.1"], "the others, and a race, stay"
+
+
+def test_count_tracebacks_of_asgi_servers_counts_those_through_this_package() -> None:
+    package = ROOT / "ws4py_middleware" / "asgi.py"
+    theirs = 'Traceback (most recent call last):\n  File "uvicorn.py", line 1, in f\nUnicodeDecodeError: x\n'
+    ours = f'Traceback (most recent call last):\n  File "{package}", line 1, in f\nValueError: x\n'
+    assert count_tracebacks(theirs + ours + theirs, ours_only=True) == 1
+    assert count_tracebacks(theirs + ours + theirs, ours_only=False) == 3
 
 
 def test_only_servers_that_speak_the_protocol_themselves_may_be_known_for_something() -> None:

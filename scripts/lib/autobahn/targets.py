@@ -4,7 +4,8 @@ What the testsuite is run against: the echo example on each server, and what a s
 Under WSGI every byte is read and written by this project, and every case has to be fine. Under ASGI it is
 the server that speaks the protocol: the verdicts are the server's. What it does wrong is in
 ``expected.json``, case by case, and a run fails on any other outcome; a case that has become fine fails, too,
-until it is taken out.
+until it is taken out. But for NON-STRICT: a message comes with something that is forbidden behind it, and it
+is a race whether its echo leaves before the server ends the connection; so it may be OK as well.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ TARGETS = {
 }
 
 #: What a run is against when nobody says it.
-USUAL = ("gthread", "gevent")
+USUAL = ("gthread", "gevent", "cherrypy", "uvicorn")
+
+#: What may be OK as well.
+RACE = ("NON-STRICT", "OK")
 
 #: Server → case → (behavior, close).
 Known = Mapping[str, Mapping[str, Sequence[str]]]
@@ -59,12 +63,14 @@ def read_expected(path: Path = EXPECTED) -> Known:
 
 
 def accept(name: str, verdicts: Iterable[Verdict], path: Path = EXPECTED) -> None:
-    """Write down that this is what a server does in these cases; what it does in others stays."""
+    """Write down that this is what a server does in these cases; others, and what is a race, stay."""
     known = {server: dict(cases) for server, cases in read_expected(path).items()}
     cases = known.setdefault(name, {})
     for verdict in verdicts:
-        cases.pop(verdict.case, None)
-        if not verdict.fine:
+        if verdict.fine:
+            if tuple(cases.get(verdict.case, ())) != RACE:
+                cases.pop(verdict.case, None)
+        else:
             cases[verdict.case] = (verdict.behavior, verdict.close)
     known = {server: dict(sorted(known[server].items(), key=_by_case)) for server in sorted(known)}
     lines = [
@@ -89,6 +95,6 @@ def find_surprises(verdicts: Iterable[Verdict], known: Mapping[str, Sequence[str
         expected = tuple(known.get(verdict.case, ()))
         if not expected and not verdict.fine:
             surprises.append(f"{verdict.case}: {' / '.join(seen)}, which is not fine: {verdict.reason}")
-        elif expected and seen != expected:
+        elif expected not in ((), seen) and not (verdict.fine and expected == RACE):
             surprises.append(f"{verdict.case}: {' / '.join(seen)}, but known as {' / '.join(expected)}")
     return surprises
