@@ -70,3 +70,8 @@ def test_limits_are_other_than_what_is_good() -> None:
             for column, limit in row.get_limits(flavour).items():
                 assert limit.outcome != unlimited.get_expected(flavour)[column], (row.name, column)
                 assert limit.reason.endswith(".")
+
+
+def test_every_server_that_the_tests_run_on_has_a_row() -> None:
+    wanted = {name for name, kind in TABLE.items() if kind.everywhere and kind.interface in ("wsgi", "asgi")}
+    assert wanted <= {row.kind for row in ROWS}
