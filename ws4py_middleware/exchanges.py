@@ -120,6 +120,12 @@ class Exchange:
     def _listen(self) -> None:
         if not (self._ended or self._stopped):
             self._reader = self._loop.create_task(self._read())
+            self._reader.add_done_callback(self._on_heard)
+
+    def _on_heard(self, reader: asyncio.Task[None]) -> None:
+        # Not in the task: one that is cancelled before it has begun does nothing at all.
+        if not (self._stopped or (self._closing and reader.cancelled())):
+            self.end()
 
     async def _read(self) -> None:
         try:
@@ -128,13 +134,8 @@ class Exchange:
                     self._room.clear()
                     await self._room.wait()
                 self._take_in(await self._receive())
-        except asyncio.CancelledError:
-            if not (self._closing or self._stopped):
-                self.end()  # the whole loop is about to end
-            raise
         except Exception:
             logger.debug("the server's receive() has failed", exc_info=True)
-            self.end()
 
     def _take_in(self, message: MutableMapping[str, Any]) -> None:
         kind = message["type"]
