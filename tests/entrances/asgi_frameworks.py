@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 from starlette.routing import Route as StarletteRoute
 
-from ws4py_middleware import WebSocket, WebSocketASGI
+from ws4py_middleware import Route, WebSocket, WebSocketASGI
 from ws4py_middleware.messaging import Message
 
 lived: list[str] = []
@@ -76,5 +76,20 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(name)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.entrances.django_settings")
     from django.core.asgi import get_asgi_application
+    from django.http import HttpResponse, StreamingHttpResponse
 
-    return WebSocketASGI(get_asgi_application(), ROUTES)
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"no "
+        yield b"entry"
+
+    def authorize(scope: Any, kind: str) -> Any:
+        if kind == "plain":
+            refusal = HttpResponse("no entry", status=402, headers={"X-By": "django"})
+            refusal.set_cookie("asked", "yes")
+            return refusal
+        if kind == "streaming":
+            return StreamingHttpResponse(iter([b"no ", b"entry"]), status=402)
+        return StreamingHttpResponse(pieces(), status=402)
+
+    refused = Route(Echo, authorize=authorize)
+    return WebSocketASGI(get_asgi_application(), {**ROUTES, "/refused/<kind>": refused})

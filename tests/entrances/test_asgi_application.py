@@ -7,9 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
-from django.http import StreamingHttpResponse as Streaming
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, StreamingResponse
 
 from tests.drivers.test_scopes import scope
 from ws4py_middleware import EchoWebSocket, Route, WebSocketASGI
@@ -174,27 +172,23 @@ async def pieces() -> Any:
     yield b"two"
 
 
-#: Django asks its settings, of which there are none here, for what is not said.
-PLAIN = "text/plain; charset=utf-8"
-
-
 @pytest.mark.parametrize(
     ("make", "status", "header", "body"),
     [
-        (lambda: HttpResponse("no", PLAIN, 402, headers={"X-A": "b"}), 402, (b"x-a", b"b"), b"no"),
-        (lambda: Streaming(iter([b"one ", b"two"]), content_type=PLAIN), 200, (b"content-type",), b"one two"),
-        (lambda: Streaming(pieces(), content_type=PLAIN), 200, (b"content-type",), b"one two"),
         (lambda: RedirectResponse("/login"), 307, (b"location", b"/login"), b""),
+        (lambda: StreamingResponse(pieces(), 402, {"X-A": "b"}), 402, (b"x-a", b"b"), b"one two"),
     ],
 )
-def test_authorize_may_return_any_response(make: Any, status: int, header: Any, body: bytes) -> None:
+def test_authorize_may_return_any_response(
+    make: Any, status: int, header: tuple[bytes, bytes], body: bytes
+) -> None:
     async def authorize(scope: Any) -> Any:
         return make()
 
     app = WebSocketASGI(routes={"/echo": EchoWebSocket}, authorize=authorize)
     start, *rest = call(app, websocket(extensions=REFUSAL), "websocket.connect")
     assert (start["type"], start["status"]) == ("websocket.http.response.start", status)
-    assert any(found[: len(header)] == header for found in start["headers"])
+    assert header in start["headers"]
     assert b"".join(message["body"] for message in rest) == body
     assert call(app, websocket(), "websocket.connect") == [{"type": "websocket.close"}]
 

@@ -6,7 +6,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.entrances.asgi import client
-from tests.servers import start
+from tests.servers import Server, start
 
 APPS = {
     "fastapi": ("/ws/a", ""),
@@ -34,5 +34,19 @@ def test_websockets_are_beside_the_application(name: str) -> None:
         if name == "fastapi":
             with client(server, "/own") as websocket:
                 assert websocket.recv(timeout=10) == "theirs"
+        if name == "django":
+            check_refusals(server)
         server.stop()
         assert "Traceback" not in server.log
+
+
+def check_refusals(server: Server) -> None:
+    """Be refused by each kind of response that Django has."""
+    for kind in ("plain", "streaming", "async"):
+        with pytest.raises(InvalidStatus) as caught, client(server, f"/refused/{kind}"):
+            pass
+        response = caught.value.response
+        assert (response.status_code, response.body) == (402, b"no entry")
+        if kind == "plain":
+            assert response.headers["X-By"] == "django"
+            assert response.headers["Set-Cookie"].startswith("asked=yes")
