@@ -194,7 +194,7 @@ class WebSocketASGI:
             await exchange.stop()
 
     def _get_manager(self) -> TaskManager:
-        manager = self.manager or get_task_manager()
+        manager = get_task_manager() if self.manager is None else self.manager
         if manager is not self._used:
             self._used = manager
             if self.signals:
