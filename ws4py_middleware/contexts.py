@@ -27,12 +27,13 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["Context", "around", "in_context", "is_async"]
+__all__ = ["HOOKS", "Context", "around", "in_context", "is_async"]
 
 #: What :class:`~ws4py_middleware.routing.Route` takes as ``context``.
 Context = Callable[[], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]
 
-_HOOKS = ("opened", "received_message", "ponged", "closed", "unhandled_error")
+#: What an application may fill in.
+HOOKS = ("opened", "received_message", "ponged", "closed", "unhandled_error")
 _PACKAGE = __name__.partition(".")[0]
 
 
@@ -60,7 +61,7 @@ def _wrap(handler: Any, context: Context) -> Any:
 def _wrap_class(cls: type[Any], context: Context) -> type[Any]:
     names = ("__module__", "__qualname__", "__doc__")
     members: dict[str, Any] = {name: getattr(cls, name) for name in names}
-    for name in _HOOKS:
+    for name in HOOKS:
         owner = next((each for each in cls.__mro__ if name in vars(each)), None)
         # The hooks that this package brings need none.
         if owner is not None and owner.__module__.partition(".")[0] != _PACKAGE:

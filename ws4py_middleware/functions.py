@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar
 
 from .async_websocket import WebSocket as AsyncWebSocket
+from .contexts import HOOKS
 from .exc import ConnectionClosed
 from .websocket import WebSocket
 
@@ -121,15 +122,27 @@ def check_sync(handler: type[WebSocket]) -> None:
         )
 
 
+def _check_hooks(handler: type[WebSocket]) -> None:
+    """Check that nobody writes a hook that nobody would await."""
+    for name in () if issubclass(handler, AsyncWebSocket) else HOOKS:
+        if inspect.iscoroutinefunction(getattr(handler, name)):
+            raise TypeError(
+                f"{handler.__name__}.{name} is async def, which needs an async WebSocket: "
+                f"class {handler.__name__}(AsyncWebSocket)"
+            )
+
+
 def handler_class(handler: object) -> type[WebSocket]:
     """
     Return the class for a handler: itself, or the one that runs a function.
 
     Raises:
-        TypeError: It is neither a subclass of :class:`WebSocket` nor a function.
+        TypeError: It is neither a subclass of :class:`WebSocket` nor a function; or its hooks are
+            ``async``, and it is no async WebSocket.
     """
     if isinstance(handler, type):
         if issubclass(handler, WebSocket):
+            _check_hooks(handler)
             return handler
     elif callable(handler):
         return _function_class(handler)

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_READING_SIZE", "EchoWebSocket", "Heartbeat", "WebSocket"]
 
 logger = logging.getLogger("ws4py_middleware")
+
+#: What a hook returns: nothing; those of an async WebSocket may return what is awaited.
+HookResult = Awaitable[None] | None
 
 #: ws4py's name for how many bytes it read first; whole reads are made here.
 DEFAULT_READING_SIZE = 2
@@ -104,10 +107,10 @@ class WebSocket:
 
     # --- hooks ---------------------------------------------------------------------------
 
-    def opened(self) -> None:
+    def opened(self) -> HookResult:
         """Do what is to be done when the opening handshake has succeeded."""
 
-    def received_message(self, message: Message) -> None:
+    def received_message(self, message: Message) -> HookResult:
         """
         Take a message, a :class:`~.messaging.TextMessage` or :class:`~.messaging.BinaryMessage`.
 
@@ -115,11 +118,12 @@ class WebSocket:
         by iteration.
         """
         self._ensure_link().deliver(message)
+        return None
 
-    def ponged(self, pong: Message) -> None:
+    def ponged(self, pong: Message) -> HookResult:
         """Take a pong; those that answer the keepalive pings are not passed on, see :attr:`latency`."""
 
-    def closed(self, code: int, reason: str | None = None) -> None:
+    def closed(self, code: int, reason: str | None = None) -> HookResult:
         """
         Do what is to be done when the connection has ended.
 
@@ -129,9 +133,10 @@ class WebSocket:
             reason: What was said about it.
         """
 
-    def unhandled_error(self, error: BaseException) -> None:
+    def unhandled_error(self, error: BaseException) -> HookResult:
         """Take an error of the operating system that is neither the peer's nor the application's doing."""
         logger.error("%r: %s", self, error)
+        return None
 
     # --- sending -------------------------------------------------------------------------
 

@@ -50,13 +50,13 @@ class Echo(WebSocket):
 
 
 class AsyncEcho(AsyncWebSocket):
-    async def opened(self) -> None:  # type: ignore[override]
+    async def opened(self) -> None:
         note(f"opened {self.environ['QUERY_STRING']}")
 
-    async def received_message(self, message: Message) -> None:  # type: ignore[override]
+    async def received_message(self, message: Message) -> None:
         await self.send(message)
 
-    async def closed(self, code: int, reason: str | None = None) -> None:  # type: ignore[override]
+    async def closed(self, code: int, reason: str | None = None) -> None:
         await asyncio.sleep(0)
         note(f"closed {self.environ['QUERY_STRING']} {code}")
 

@@ -20,10 +20,10 @@ async def count_users() -> int:
 
 
 class Count(WebSocket):
-    async def opened(self) -> None:  # type: ignore[override]
+    async def opened(self) -> None:
         await self.send(f"{await count_users()} users")
 
-    async def received_message(self, message: Message) -> None:  # type: ignore[override]
+    async def received_message(self, message: Message) -> None:
         await self.send(f"{message} {await count_users()}")
 
 
