@@ -33,7 +33,7 @@ class Facts(NamedTuple):
     reports: int | None = None
     #: Empty messages arrive.
     empty: bool = True
-    #: How long after SIGTERM the connections are closed; seconds.
+    #: How long after SIGTERM the connections are closed with 1001, at most; seconds.
     term: float = 0.5
 
 
