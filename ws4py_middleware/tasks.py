@@ -449,8 +449,10 @@ class TaskManager(Registry):
             pool.shutdown(wait=False)
 
     def _stop_without_loop(self) -> None:
-        """Tell the handlers when the loop has ended over their heads."""
+        """Tell peers and handlers, as far as possible, when the loop has ended over their heads."""
         for link in list(self._links.values()):
+            if isinstance(link, TaskLink | ThreadLink):
+                link.go_away(*_GOING_AWAY)
             if isinstance(link, ThreadLink):
                 Link.drop(link)
             elif isinstance(link, TaskLink):
