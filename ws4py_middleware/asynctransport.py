@@ -9,6 +9,7 @@ and was not read, after which asyncio reads no more; and what other threads have
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -165,7 +166,9 @@ class AsyncioTransport:
     def _resume_reading(self) -> None:
         if not self._reading and not self._is_lost:
             self._reading = True
-            self._transport.resume_reading()
+            # The TLS of Python 3.10 has lost its transport a moment before it says so.
+            with contextlib.suppress(AttributeError):
+                self._transport.resume_reading()
 
     def send(self, data: Buffer, /) -> int:
         """Give asyncio what it takes without keeping more than a little; return how much that was."""

@@ -328,7 +328,7 @@ def test_wait_released_returns_after_closed_and_its_cancellation_ends_nothing(ho
     recorder = AsyncEchoRecorder()
     peer = host.connect(recorder)
     waiting = asyncio.run_coroutine_threadsafe(host.manager.wait_released(recorder), host.loop)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(asyncio.TimeoutError):
         host.run(asyncio.wait_for(host.manager.wait_released(recorder), 0.01))
     peer.send("still here")
     assert peer.read() == "still here"

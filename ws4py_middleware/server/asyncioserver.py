@@ -126,6 +126,8 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end."""
+        if self.transport is not None:
+            self.transport.close()  # the TLS of Python 3.10 would complain that nobody has
         self._head = None
         self._stop_alarm()
         if self._stream is not None:
