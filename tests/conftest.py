@@ -1,5 +1,5 @@
 """
-What all tests share: how hard Hypothesis tries.
+What all tests share: how hard Hypothesis tries, and that only files of tests are looked into.
 
 ``ci`` is for every run; ``full`` is what a release has to pass. Choose with
 ``--hypothesis-profile=full`` or the environment variable ``HYPOTHESIS_PROFILE``.
@@ -8,6 +8,7 @@ What all tests share: how hard Hypothesis tries.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
@@ -17,3 +18,15 @@ _COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", _COMMON, max_examples=200, derandomize=True)
 settings.register_profile("full", _COMMON, max_examples=10_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """
+    Leave out what is no file of tests.
+
+    The look for doctests would import it, and applications that servers run set up Django, or an
+    environment variable, for the whole process.
+    """
+    if collection_path.suffix != ".py" or collection_path.name.startswith("test_"):
+        return None
+    return True
