@@ -32,3 +32,7 @@ def is_member(environ: dict[str, Any], **params: Any) -> Any:
 
 
 number = 7
+
+
+async def later(ws: Any) -> None:
+    """Needs a loop."""

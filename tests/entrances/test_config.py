@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 import subprocess
 import sys
@@ -315,6 +317,35 @@ except ConfigError as error:
         capture_output=True,
     )
     assert done.stdout.decode().strip() == expected
+
+
+def test_async_handler_under_wsgi_is_refused_with_line_and_key(tmp_path: Path) -> None:
+    path = tmp_path / "ws4py_middleware.toml"
+    path.write_text(f'"/small" = "{HANDLERS}:Small"\n[routes]\n"/later" = "{HANDLERS}:later"\n')
+    with pytest.raises(ConfigError, match="the handler later is async, and a WSGI server has no") as refused:
+        websockets_from_config(site, path)
+    error = refused.value
+    assert (error.file, error.key, error.line) == (str(path), 'routes."/later"', 3)
+    assert type(error.__cause__) is TypeError
+    assert websockets_from_config(asgi_site, path).router.match("/later") is not None
+
+
+def test_error_survives_pickle_and_copy() -> None:
+    error = ConfigError("a.toml", "routes", "it is 1; it is a table", 3)
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert str(again) == str(error) == "a.toml:3: routes: it is 1; it is a table"
+        assert vars(again) == vars(error)
+
+
+def test_file_from_a_windows_editor_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "ws4py_middleware.toml"
+    text = f'[routes]\r\n"/small" = "{HANDLERS}:Small"\r\n'
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert list(routes_from(path)) == ["/small"]
+    path.write_bytes(b"\xef\xbb\xbf" + text.replace("Small", "Smal").encode())
+    with pytest.raises(ConfigError, match="did you mean 'Small'") as refused:
+        routes_from(path)
+    assert refused.value.line == 2
 
 
 def test_wrong_dict_is_named_as_its_owner_names_it() -> None:

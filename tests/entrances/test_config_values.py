@@ -24,6 +24,9 @@ from ws4py_middleware.core.policy import DeflateOptions, Policy
         ("max_message_size", "1 GiB", 1024**3),
         ("max_message_size", "1.5 MB", 1_500_000),
         ("max_message_size", "10 bytes", 10),
+        ("max_message_size", "1.001 kB", 1001),  # not in floats
+        ("max_message_size", "99999999999999999999", 99999999999999999999),
+        ("max_message_size", "9" * 400, int("9" * 400)),
         ("max_message_size", None, None),
         ("max_message_size", "off", None),
         ("max_message_size", False, None),
@@ -45,6 +48,18 @@ from ws4py_middleware.core.policy import DeflateOptions, Policy
         ("origins", "same", "same"),
         ("origins", "*", "*"),
         ("origins", ["https://a.example"], ["https://a.example"]),
+        *[
+            ("origins", [rule], [rule])
+            for rule in (
+                "same",
+                "null",
+                "*",
+                "https://*.a.example",
+                "http://a:*",
+                "*://a",
+                "http://[::1]:8000",
+            )
+        ],
         ("hosts", ["a.example"], ["a.example"]),
         ("hosts", "off", None),
         ("compression", True, True),
@@ -117,6 +132,8 @@ def test_every_setting_takes_its_own_default(name: str) -> None:
         ("ping_interval", 0, ValueError, 'ping_interval is 0; it is a number of seconds above 0, or "off"'),
         ("ping_interval", "-3s", ValueError, "ping_interval is -3; it is a number of seconds above 0"),
         ("ping_interval", float("nan"), ValueError, "ping_interval is nan"),
+        ("ping_interval", "9" * 400, ValueError, "ping_interval is inf"),
+        ("ping_interval", 10**400, ValueError, "it is a number of seconds above 0"),
         ("ping_interval", [15], TypeError, "ping_interval is [15]"),
         ("queue_policy", "drop_oldest", ValueError, "did you mean 'drop-oldest'?"),
         ("queue_policy", "disconect", ValueError, "did you mean 'disconnect'?"),
@@ -130,6 +147,16 @@ def test_every_setting_takes_its_own_default(name: str) -> None:
         ("origins", True, TypeError, "origins is True"),
         ("origins", None, ValueError, 'say "*"'),
         ("origins", [1], TypeError, "origins has 1"),
+        ("origins", {"a": 1}, TypeError, "origins is {'a': 1}"),
+        *[
+            (
+                "origins",
+                ["same", rule],
+                ValueError,
+                f"origins has {rule!r}, which no origin is like; one has a",
+            )
+            for rule in ("a.example", "https://a.example/", "*.a.example", "localhost:8000", "")
+        ],
         (
             "compression",
             3,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 __all__ = ["ConfigError", "join_key"]
 
@@ -27,6 +28,10 @@ class ConfigError(ValueError):
         self.key = key
         self.line = line
         self.problem = problem
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is in args is the whole text; pickle and copy would call the class with that.
+        return type(self), (self.file, self.key, self.problem, self.line)
 
 
 def join_key(path: Sequence[str]) -> str:

@@ -11,6 +11,9 @@ from .errors import ConfigError
 
 __all__ = ["find_line", "read_file"]
 
+#: Windows' editors put a mark in front of it.
+_ENCODING = "utf-8-sig"
+
 #: Where the configuration is in a pyproject.toml.
 _TABLE = ("tool", "ws4py_middleware")
 
@@ -32,7 +35,7 @@ def read_file(path: Path) -> tuple[Mapping[str, Any], Path, tuple[str, ...]]:
         own = path / "ws4py_middleware.toml"
         path = own if own.exists() else path / "pyproject.toml"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding=_ENCODING)
     except FileNotFoundError:
         raise ConfigError(str(path), "", f"there is no such file (we are in {Path.cwd()})") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -59,7 +62,7 @@ def find_line(path: Path, key: Sequence[str]) -> int | None:
     read line by line until the key is there; that is slow, and only done for somebody who has made an error.
     """
     toml = _parser(path)
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = path.read_text(encoding=_ENCODING).splitlines(keepends=True)
     found, depth, start = None, 0, 1
     for count in range(1, len(lines) + 1):
         try:

@@ -37,10 +37,17 @@ class Config:
             and ``context``. A handler class with a ``policy`` of its own, and a route, have the last word.
     """
 
-    def __init__(self, file: str, routes: dict[str, Route], defaults: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        file: str,
+        routes: dict[str, Route],
+        defaults: dict[str, Any],
+        fail: Callable[[str, str, BaseException], NoReturn],
+    ) -> None:
         self.file = file
         self.routes = routes
         self.defaults = defaults
+        self._fail = fail
 
     def wrap(self, entrance: Callable[..., Any], app: Any, **options: Any) -> Any:
         """
@@ -54,10 +61,27 @@ class Config:
         Raises:
             ConfigError: The entrance refuses something.
         """
+        options = {**self.defaults, **options}
         try:
-            return entrance(app, self.routes, **{**self.defaults, **options})
+            return entrance(app, self.routes, **options)
         except (TypeError, ValueError) as error:
+            if _find_fault(entrance, app, {}, options) is None:
+                # It is a route, then; one whose handler is async, where the entrance is WSGI's.
+                for path, route in self.routes.items():
+                    fault = _find_fault(entrance, app, {path: route}, options)
+                    if fault is not None:
+                        self._fail(path, str(fault).removeprefix(f"routes[{path!r}]: "), fault)
             raise ConfigError(self.file, "", str(error)) from error
+
+
+def _find_fault(
+    entrance: Callable[..., Any], app: Any, routes: dict[str, Route], options: dict[str, Any]
+) -> Exception | None:
+    try:
+        entrance(app, routes, **options)
+    except (TypeError, ValueError) as error:
+        return error
+    return None
 
 
 def read_config(
@@ -166,10 +190,12 @@ class _Reader:
         defaults = self._read_options(["defaults"], self._get_table("defaults"), (*SETTINGS, *_OBJECTS))
         if self.context is not None:
             defaults.setdefault("context", self.context)
-        routes = {
-            path: self._read_route(key, path, value, defaults) for key, path, value in self._find_routes()
-        }
-        return Config(self.file, routes, defaults)
+        found = list(self._find_routes())
+        routes = {path: self._read_route(key, path, value, defaults) for key, path, value in found}
+        keys = {path: key for key, path, _ in found}
+        return Config(
+            self.file, routes, defaults, lambda path, problem, cause: self.fail(keys[path], problem, cause)
+        )
 
     def _no_such_table(self, key: object) -> str:
         if key in (*SETTINGS, *_OBJECTS):

@@ -6,8 +6,10 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
 from typing import Any, get_args
 
+from ..core.origins import parse_origin
 from ..core.policy import DeflateOptions, Policy, QueuePolicy
 
 __all__ = ["SETTINGS", "convert", "hint"]
@@ -16,7 +18,7 @@ __all__ = ["SETTINGS", "convert", "hint"]
 SETTINGS = tuple(field.name for field in dataclasses.fields(Policy))
 
 #: Bytes. One letter and the binary prefixes count in 1024, as configuration files do; kB and MB in 1000.
-_UNITS = {
+_UNITS: dict[str, Fraction | int] = {
     "": 1,
     "b": 1,
     "bytes": 1,
@@ -31,19 +33,19 @@ _UNITS = {
     "gb": 1000**3,
 }
 #: Seconds.
-_PERIODS = {
-    "ms": 0.001,
-    "": 1.0,
-    "s": 1.0,
-    "sec": 1.0,
-    "second": 1.0,
-    "seconds": 1.0,
-    "min": 60.0,
-    "minute": 60.0,
-    "minutes": 60.0,
-    "h": 3600.0,
-    "hour": 3600.0,
-    "hours": 3600.0,
+_PERIODS: dict[str, Fraction | int] = {
+    "ms": Fraction(1, 1000),
+    "": 1,
+    "s": 1,
+    "sec": 1,
+    "second": 1,
+    "seconds": 1,
+    "min": 60,
+    "minute": 60,
+    "minutes": 60,
+    "h": 3600,
+    "hour": 3600,
+    "hours": 3600,
 }
 _QUANTITY = re.compile(r"([+-]?[0-9][0-9_]*(?:\.[0-9]+)?)\s*([a-zA-Z]*)", re.ASCII)
 _WORDS = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
@@ -99,8 +101,10 @@ def _size(name: str, value: Any) -> int:
         number = _quantity(
             name, value, _UNITS, 'it is a number of bytes, or one such as "256 KiB" or "1 MiB"'
         )
-        if number != int(number):
-            raise ValueError(f"{name} is {value!r}, which is {number} bytes; it is a whole number of them")
+        if number.denominator != 1:
+            raise ValueError(
+                f"{name} is {value!r}, which is {float(number)} bytes; it is a whole number of them"
+            )
         return int(number)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -124,14 +128,18 @@ def _time(name: str, value: Any) -> float:
     expected = 'it is a number of seconds, or one such as "15 s", "500 ms" or "2 min"' + _off(name)
     if isinstance(value, str):
         value = _quantity(name, value, _PERIODS, expected)
+        # Beyond that a float has no room; the message is the same.
+        value = float(value) if value < 1e300 else float("inf")
     elif not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}; {expected}")
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{name} is {value:g}; it is a number of seconds above 0{_off(name)}")
+    if not 0 < value < 1e300:
+        text = str(value) if isinstance(value, int) else f"{value:g}"
+        raise ValueError(f"{name} is {text}; it is a number of seconds above 0{_off(name)}")
     return float(value)
 
 
-def _quantity(name: str, value: str, units: Mapping[str, float], expected: str) -> float:
+def _quantity(name: str, value: str, units: Mapping[str, Fraction | int], expected: str) -> Fraction:
+    """Read a number and its unit, exactly: in floats, 1.001 kB would be no whole number of bytes."""
     match = _QUANTITY.fullmatch(value.strip())
     if match is None:
         raise ValueError(f"{name} is {value!r}; {expected}")
@@ -140,7 +148,7 @@ def _quantity(name: str, value: str, units: Mapping[str, float], expected: str) 
     if factor is None:
         known = [each for each in units if each]
         raise ValueError(f"{name} is {value!r}; there is no unit {unit!r}, {hint(unit.lower(), known)}")
-    return float(number.replace("_", "")) * factor
+    return Fraction(number.replace("_", "")) * factor
 
 
 def _off(name: str) -> str:
@@ -167,9 +175,25 @@ def _queue_policy(name: str, value: Any) -> str:
 
 def _origins(name: str, value: Any) -> Any:
     # "same", "*", a list or a function: the policy itself says best what is wrong with others.
-    if isinstance(value, bool | int | float):
+    if isinstance(value, bool | int | float | Mapping):
         raise TypeError(f'{name} is {value!r}; it is "same", "*" or a list such as ["https://example.com"]')
+    for rule in value if isinstance(value, list | tuple | set | frozenset) else ():
+        if isinstance(rule, str) and rule not in ("same", "*", "null"):
+            _check_origin(name, rule)
     return value
+
+
+def _check_origin(name: str, rule: str) -> None:
+    """Refuse what no origin is like: nobody could connect, and nothing would say why."""
+    try:
+        parse_origin(rule.replace("*", "a"))
+    except ValueError:
+        if "*" in rule and "://" in rule:
+            return  # such as a port that is any
+        raise ValueError(
+            f"{name} has {rule!r}, which no origin is like; one has a scheme, a host, perhaps a port, "
+            'and nothing behind them: "https://example.com", or "https://*.example.com"'
+        ) from None
 
 
 def _list(name: str, value: Any) -> Any:
