@@ -150,7 +150,7 @@ class Registry(ABC):
             self.attach(websocket, taken.transport, early=taken.early, sink=taken.sink)
             return
         with self.lock:
-            if websocket in self or id(websocket) in self._adding:
+            if _is_managed(websocket) or id(websocket) in self._adding:
                 return
             self._adding.add(id(websocket))
         try:
@@ -308,6 +308,12 @@ class Registry(ABC):
             if not self._links:
                 self._emptied.set()
             return True
+
+
+def _is_managed(websocket: WebSocket) -> bool:
+    """Tell whether a manager has it, this one or another: two would each call the hooks."""
+    link = websocket._link
+    return link is not None and isinstance(link.loop, Registry) and websocket in link.loop
 
 
 def _has_spare_descriptors() -> bool:

@@ -26,7 +26,8 @@ match os.environ.get("PLUGIN"):
     case "own":
         WebSocketPlugin(cherrypy.engine, WebSocketManager(poller=SelectPoller())).subscribe()
     case "default":
-        WebSocketPlugin(cherrypy.engine).subscribe()
+        for _plugin in range(int(os.environ.get("PLUGINS", "1"))):
+            WebSocketPlugin(cherrypy.engine).subscribe()
 
 #: What ``handle-websocket`` told: (the handler's class, the peer's address).
 told: list[Any] = []

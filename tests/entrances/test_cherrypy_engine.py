@@ -230,6 +230,33 @@ def test_plugin_is_not_needed_and_nothing_is_broadcast_then() -> None:
         peer.expect_close(1001)
 
 
+def test_second_plugin_leaves_the_first_ones_connections_alone() -> None:
+    with (
+        run(env={"PLUGIN": "default", "PLUGINS": "2"}) as server,
+        connect_raw(server, "/decorated") as first,
+        connect_raw(server, "/decorated") as second,
+    ):
+        before = server.fds()
+        for peer in (first, second):
+            peer.echo()
+        server.http("/shout?text=once")
+        for peer in (first, second):
+            assert [peer.read_frame().payload for _ in range(2)] == [b"once", b"\x01"]
+            peer.echo()
+        with connect_raw(server, "/decorated") as third:
+            third.echo()
+            third.send(close_frame(1000))
+            third.expect_close(1000)
+        wait_for(lambda: server.fds() <= before)
+        server.http("/cycle")
+        for peer in (first, second):
+            peer.expect_close(1001)
+            peer.send(close_frame(1001))
+            assert end_of(peer) == ""
+        wait_for(lambda: count(server, "Bus STARTED") == 2, 15, "the engine")
+        assert "Traceback" not in server.log
+
+
 def test_wrong_setting_of_a_decorator_is_an_error_at_once() -> None:
     tool = WebSocketTool()
     tool._name, tool.namespace = "websocket", "tools"
