@@ -22,6 +22,7 @@ from tests.promises.attacker import Peer
 from tests.promises.wire import TEXT, close_frame, frame, request
 from tests.servers import Server
 from ws4py_middleware.server.geventserver import GEventWebSocketPool, WebSocketWSGIHandler, WSGIServer
+from ws4py_middleware.server.wsgiutils import WebSocketWSGIApplication
 from ws4py_middleware.websocket import EchoWebSocket
 
 KINDS = [(kind, tls) for kind in ("ws4py-gevent", "ws4py-gevent-unpatched") for tls in (False, True)]
@@ -104,6 +105,28 @@ def test_stop_drops_peers_that_do_not_answer_and_returns_in_time(local: WSGIServ
         assert len(local.pool) == 0
         silent.expect_close(1001)
         assert silent.read_to_end() == b""
+
+
+def test_stop_waits_once_for_hooks_that_do_not_return() -> None:
+    def stuck(ws: Any) -> None:
+        gevent.sleep(60)
+
+    class Stuck(EchoWebSocket):
+        def received_message(self, message: Any) -> None:
+            gevent.sleep(60)
+
+    for handler in (stuck, Stuck):
+        server = WSGIServer(("127.0.0.1", 0), WebSocketWSGIApplication(handler_cls=handler), log=None)
+        server.start()
+        with connect(server, "/") as peer:
+            peer.send(frame(TEXT, b"wait"))
+            gevent.sleep(0.05)
+            began = monotonic()
+            server.stop(timeout=2)
+            # One second more for the manager, which has taken the connection away.
+            assert monotonic() - began < 4
+            assert len(server.pool) == 0
+            peer.expect_close(1001)
 
 
 def test_after_stop_a_request_that_is_still_on_its_way_is_refused(local: WSGIServer) -> None:

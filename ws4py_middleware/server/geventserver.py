@@ -142,7 +142,7 @@ class WSGIServer(_WSGIServer):  # type: ignore[misc, unused-ignore]
         self.close()
         timeout = self.stop_timeout if timeout is None else timeout
         self.pool.clear(timeout)
-        super().stop(timeout)
+        super().stop(0)  # the WebSockets' greenlets have had their time
         if self._request_pool is not None:
             self._request_pool.join(timeout=timeout)
             self._request_pool.kill(block=True, timeout=1)
