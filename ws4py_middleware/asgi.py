@@ -93,6 +93,8 @@ class WebSocketASGI:
         authorize: Who may connect to the routes that do not say so themselves; see this module's text.
         context: What handlers are called in whose routes do not say so themselves.
         manager: What runs the connections; by default the manager of the running loop.
+        max_threads: How many hooks that are not ``async`` may run at once in the loop, by default 32; a
+            ``manager`` has its own ``max_threads``.
         signals: Whether SIGTERM and SIGINT close the connections, before the server hears of them; see
             :mod:`ws4py_middleware.shutdowns`.
         options: Settings of :class:`~ws4py_middleware.core.policy.Policy`.
@@ -110,17 +112,24 @@ class WebSocketASGI:
         authorize: Authorize | None = None,
         context: Context | None = None,
         manager: TaskManager | None = None,
+        max_threads: int | None = None,
         signals: bool = True,
         **options: Any,
     ) -> None:
         _check_app(app)
         if manager is not None and not isinstance(manager, TaskManager):
             raise TypeError(f"manager is {manager!r}; it is a TaskManager")
+        if max_threads is not None and (manager is not None or max_threads < 1):
+            raise ValueError(
+                f"max_threads is {max_threads}; it is 1 or more, and with a manager it is that manager's: "
+                "TaskManager(max_threads=...)"
+            )
         check_authorize(authorize)
         check_context(context)
-        check_options(options, "authorize", "context", "manager", "routes", "signals")
+        check_options(options, "authorize", "context", "manager", "max_threads", "routes", "signals")
         self.app = app
         self.manager = manager
+        self.max_threads = max_threads
         self.signals = signals
         self.policy = Policy(**options)
         routes = {} if routes is None else routes
@@ -185,18 +194,24 @@ class WebSocketASGI:
             await manager.wait_released(websocket)
         except asyncio.CancelledError:
             # The server waits no longer, and yet lets us speak, if we are quick.
-            websocket.close(*_GOING_AWAY)
+            link.close(*_GOING_AWAY)
             await _within(_CANCEL_TIME, exchange.drain(lambda: not relay.queued))
             exchange.end()
             await _within(_CANCEL_TIME, manager.wait_released(websocket))
             raise
         finally:
+            task = manager.task_of(websocket)
+            if task is not None:
+                # A hook that still runs, or a server that was not patient at all: nobody else ends it.
+                task.cancel()
             await exchange.stop()
 
     def _get_manager(self) -> TaskManager:
         manager = get_task_manager() if self.manager is None else self.manager
         if manager is not self._used:
             self._used = manager
+            if self.max_threads is not None:
+                manager.max_threads = self.max_threads
             if self.signals:
                 chain_signals(manager)
         return manager
@@ -253,8 +268,10 @@ async def _authorize(match: Match, scope: Scope) -> Any:
 async def _within(timeout: float, awaitable: Awaitable[None]) -> None:
     """Await something for so long at most, and go on in any case."""
     task = asyncio.ensure_future(awaitable)
-    await asyncio.wait([task], timeout=timeout)
-    task.cancel()
+    try:
+        await asyncio.wait([task], timeout=timeout)
+    finally:
+        task.cancel()
 
 
 async def _answer_http(scope: Scope, send: Send, match: Match | None) -> None:

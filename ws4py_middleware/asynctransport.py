@@ -120,7 +120,7 @@ class AsyncioTransport:
         """Write what other threads have written, and let the link know that there is room."""
         with self._lock:
             data, self._written = self._written, bytearray()
-        if data and not self._is_lost:
+        if data and not self._transport.is_closing():
             self._transport.write(data)
         self._tell_writable()
 
@@ -176,6 +176,8 @@ class AsyncioTransport:
             raise self._get_error()
         if not self._manager.is_here():
             return self._send_later(data)
+        if self._transport.is_closing():
+            return len(data)  # it is broken, as we hear soon
         if self._written:
             self._write_on()
         size = len(data)
@@ -186,6 +188,8 @@ class AsyncioTransport:
             piece = data if is_small else bytes(data[sent : sent + _WRITE_SIZE])
             self._transport.write(piece)
             sent += len(piece)
+            if self._transport.is_closing():
+                return size  # it is broken, and asyncio would complain of each further piece
         self._wanted = self._wanted or sent < size
         return sent
 

@@ -111,10 +111,17 @@ def _wrap_function(function: Callable[..., Any], context: Context) -> Callable[.
     return run
 
 
-def is_async(function: Any) -> bool:
-    """Tell whether something is called with ``await``: a coroutine function, or an object like one."""
-    call = getattr(type(function), "__call__", None)  # noqa: B004 - of what kind it is, is asked
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+def is_async(target: Any) -> bool:
+    """
+    Tell whether something needs an asyncio loop.
+
+    A class of WebSockets says so itself; all else is what is called with ``await``: a coroutine function, or
+    an object like one.
+    """
+    if isinstance(target, type):
+        return bool(getattr(target, "_is_async", False))
+    call = getattr(type(target), "__call__", None)  # noqa: B004 - of what kind it is, is asked
+    return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(call)
 
 
 def _check(manager: Any) -> AbstractContextManager[Any]:

@@ -8,6 +8,7 @@ for whatever is refused. A response may be an ASGI application (Starlette's), a 
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from .contexts import is_async
+from .core.headers import check_header_name, check_header_value
 from .exchanges import Receive, Scope, Send
 from .handover.answers import without_hop_by_hop
 from .scopes import build_environ
@@ -40,7 +42,7 @@ async def answer(scope: Scope, send: Send, status: int, text: str, headers: Head
     fields = [_PLAIN, ("Content-Length", str(len(body))), *headers]
     if scope.get("method") == "HEAD":
         body = b""
-    send = _denying(scope, send)
+    send = _Denial(scope, send).send
     await send({"type": "http.response.start", "status": status, "headers": _encode(fields)})
     await send({"type": "http.response.body", "body": body})
 
@@ -62,7 +64,13 @@ async def deny(scope: Scope, receive: Receive, send: Send, refusal: Any) -> None
             detail = getattr(refusal, "detail", "")
             await answer(scope, send, getattr(refusal, "status_code", 500), str(detail), headers.items())
         case _ if callable(refusal) and is_async(refusal):
-            await refusal({**scope, "type": "http", "method": "GET"}, receive, _denying(scope, send))
+            denial = _Denial(scope, send)
+            try:
+                await refusal({**scope, "type": "http", "method": "GET"}, _receiving(receive), denial.send)
+            except Exception:
+                # What it makes of a client that has left is nobody's fault.
+                if not denial.is_over:
+                    raise
         case _ if hasattr(refusal, "status_code") and hasattr(refusal, "cookies"):
             await _deny_by_django(scope, send, refusal)
         case _ if callable(refusal):
@@ -105,7 +113,7 @@ async def _deny_by_wsgi(scope: Scope, send: Send, response: Any) -> None:
 
 
 async def _send_whole(scope: Scope, send: Send, status: int, headers: Headers, body: bytes) -> None:
-    send = _denying(scope, send)
+    send = _Denial(scope, send).send
     await send({"type": "http.response.start", "status": status, "headers": _encode(headers)})
     await send({"type": "http.response.body", "body": body})
 
@@ -114,22 +122,62 @@ def _in_thread(function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
     return sync_to_async(functools.partial(function, *args), thread_sensitive=False)()
 
 
-def _denying(scope: Scope, send: Send) -> Send:
-    """Let what is sent as a response to a request be the answer to this opening handshake."""
-    if scope["type"] != "websocket":
-        return send
-    can_answer = "websocket.http.response" in (scope.get("extensions") or {})
+class _Denial:
+    """What sends a response as the answer to this opening handshake, or this request."""
 
-    async def deny(message: MutableMapping[str, Any]) -> None:
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._send = send
+        self._is_websocket = scope["type"] == "websocket"
+        self._can_answer = "websocket.http.response" in (scope.get("extensions") or {})
+        #: Whether nobody takes any more of it.
+        self.is_over = False
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """
+        Send a message of a response.
+
+        Raises:
+            ValueError: A header has a CR, LF or NUL, or a name that is none; nothing was sent.
+            OSError: Nobody takes any more of it: the client has left, or has been told the 403.
+        """
         kind: str = message["type"]
-        if kind in ("http.response.start", "http.response.body"):
-            if can_answer:
-                await send({**message, "type": f"websocket.{kind}"})
-            elif kind == "http.response.start":
-                # Before anything is accepted this is a 403, everywhere.
-                await send({"type": "websocket.close"})
+        if kind == "http.response.start":
+            # Some servers check none of it.
+            for name, value in message.get("headers", ()):
+                check_header_name(bytes(name).decode("latin-1"))
+                check_header_value(bytes(value).decode("latin-1"))
+        if not self._is_websocket:
+            await self._send(message)
+        elif self._can_answer and kind in ("http.response.start", "http.response.body"):
+            try:
+                await self._send({**message, "type": f"websocket.{kind}"})
+            except OSError:
+                self.is_over = True
+                raise
+        elif kind == "http.response.start":
+            # Before anything is accepted this is a 403, everywhere.
+            await self._send({"type": "websocket.close"})
+        elif kind == "http.response.body" and message.get("more_body"):
+            self.is_over = True
+            raise OSError("this server has sent a 403 and takes no more of the response")
 
-    return deny
+
+def _receiving(receive: Receive) -> Receive:
+    """Let a response receive what it wants to know: that there is no body, and when the client has left."""
+    has_asked = False
+
+    async def hear() -> MutableMapping[str, Any]:
+        nonlocal has_asked
+        if not has_asked:
+            has_asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        # Whoever asks again and again must not keep the loop from everybody else.
+        await asyncio.sleep(0)
+        return {"type": "http.disconnect"}
+
+    return hear
 
 
 def _encode(headers: Headers) -> list[tuple[bytes, bytes]]:

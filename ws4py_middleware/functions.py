@@ -14,11 +14,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar
 
 from .async_websocket import WebSocket as AsyncWebSocket
-from .contexts import HOOKS
+from .contexts import HOOKS, is_async
 from .exc import ConnectionClosed
 from .websocket import WebSocket
 
-__all__ = ["AsyncFunctionHandler", "FunctionHandler", "check_sync", "handler_class", "is_async"]
+__all__ = ["AsyncFunctionHandler", "FunctionHandler", "check_sync", "handler_class"]
 
 logger = logging.getLogger("ws4py_middleware")
 
@@ -97,15 +97,6 @@ def _function_class(function: Callable[..., object]) -> type[WebSocket]:
     name = getattr(function, "__name__", "function")
     base = AsyncFunctionHandler if is_async(function) else FunctionHandler
     return type(name, (base,), {"function": staticmethod(function), "__doc__": function.__doc__})
-
-
-def is_async(handler: object) -> bool:
-    """Tell whether a handler, a class or a function, needs an asyncio loop."""
-    if isinstance(handler, type):
-        return issubclass(handler, AsyncWebSocket)
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
-        getattr(handler, "__call__", None)  # noqa: B004 - an object with an async __call__
-    )
 
 
 def check_sync(handler: type[WebSocket]) -> None:

@@ -65,7 +65,7 @@ def get_task_manager() -> TaskManager:
     loop = asyncio.get_running_loop()
     manager = _task_managers.get(loop)
     if manager is None:
-        for other in [other for other in _task_managers if other.is_closed()]:
+        for other in [other for other in list(_task_managers) if other.is_closed()]:
             _task_managers.pop(other, None)
         manager = _task_managers[loop] = TaskManager()
         atexit.unregister(_stop_task_managers)

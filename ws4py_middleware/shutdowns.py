@@ -57,8 +57,10 @@ def chain_signals(manager: TaskManager) -> bool:
     _chained.add(manager)
     shutdown = _Shutdown(manager)
     for number in _NUMBERS:
-        previous = signal.getsignal(number)
-        if callable(previous) and not isinstance(previous, _Chained):
+        previous: Any = signal.getsignal(number)
+        while isinstance(previous, _Chained) and previous.is_over:
+            previous = previous.previous  # of a loop that ran here before
+        if callable(previous):
             signal.signal(number, _Chained(shutdown, previous))
     # Behind signal.signal(), which does not touch it.
     fd = signal.set_wakeup_fd(-1)
@@ -88,15 +90,20 @@ class _Chained:
 
     def __init__(self, shutdown: _Shutdown, previous: Callable[[int, FrameType | None], Any]) -> None:
         self._shutdown = shutdown
-        self._previous = previous
+        self.previous = previous
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there will be nothing to close any more."""
+        return self._shutdown.loop.is_closed()
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         loop = self._shutdown.loop
         if loop.is_running():
-            then = functools.partial(self._previous, number, None)
+            then = functools.partial(self.previous, number, None)
             loop.call_soon_threadsafe(self._shutdown.begin, then)
         else:
-            self._previous(number, frame)
+            self.previous(number, frame)
 
 
 class _Relayed:

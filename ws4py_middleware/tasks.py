@@ -25,12 +25,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import itertools
 import logging
 import threading
 from _thread import RLock, get_ident
 from collections.abc import Callable, Coroutine, Hashable
-from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,9 @@ from .core.connection import Connection
 from .handover import from_socket
 from .link import Link
 from .outgoing import TransportLike
+from .pools import DaemonPool
 from .registry import Registry
+from .seats import Seat
 from .tasklink import TaskLink, ThreadLink
 from .watched import WatchedTransport
 from .websocket import WebSocket
@@ -69,39 +71,6 @@ def make_number() -> int:
     return next(_numbers)
 
 
-class _Seat:
-    """The task of one link, and what it has to do."""
-
-    __slots__ = ("abandoned", "in_thread", "lock", "readable", "task", "turn", "wake")
-
-    def __init__(self) -> None:
-        self.task: asyncio.Task[None] | None = None
-        self.wake = asyncio.Event()
-        self.turn = True
-        self.readable = False
-        self.lock = threading.Lock()  # guards the next two
-        self.in_thread = False  # a thread has the turn
-        self.abandoned = False  # the task is no more; the thread does the rest
-
-    def take(self) -> bool:
-        """Let a thread have the turn; return whether there still is one to have."""
-        with self.lock:
-            self.in_thread = not self.abandoned
-            return self.in_thread
-
-    def give_back(self) -> bool:
-        """Let the thread give it back; return whether there is somebody to give it to."""
-        with self.lock:
-            self.in_thread = False
-            return not self.abandoned
-
-    def abandon(self) -> bool:
-        """Leave the rest to the thread; return whether there is one."""
-        with self.lock:
-            self.abandoned = True
-            return self.in_thread
-
-
 class TaskManager(Registry):
     """
     Run WebSockets in tasks of the running asyncio loop.
@@ -117,10 +86,10 @@ class TaskManager(Registry):
         self.max_threads = max_threads
         self._aio = asyncio.get_running_loop()
         self._thread = get_ident()
-        self._seats: dict[Link, _Seat] = {}
+        self._seats: dict[Link, Seat] = {}
         self._spawned: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: DaemonPool | None = None
         self._turning: set[int] = set()  # the threads in which hooks run
         #: Call a function when the running task waits for something; in the loop's thread.
         self.call_soon = self._aio.call_soon
@@ -277,13 +246,13 @@ class TaskManager(Registry):
         if not isinstance(link, TaskLink | ThreadLink):
             raise TypeError(f"{link.handler!r} has been run elsewhere; use attach() with its transport")
         self._enter(link)
-        seat = self._seats[link] = _Seat()
+        seat = self._seats[link] = Seat()
         name = f"{type(link.handler).__name__} {link.fd}"
         seat.task = self._aio.create_task(self._serve(link, seat), name=name)
         seat.task.add_done_callback(lambda task: self._unseat(link, seat, task))
         self.update(link)
 
-    async def _serve(self, link: TaskLink | ThreadLink, seat: _Seat) -> None:
+    async def _serve(self, link: TaskLink | ThreadLink, seat: Seat) -> None:
         """Be the task of one connection."""
         try:
             while not link.released and self._seats.get(link) is seat:
@@ -303,7 +272,7 @@ class TaskManager(Registry):
                 await self._abandon(link, seat)
             raise
 
-    def _unseat(self, link: TaskLink | ThreadLink, seat: _Seat, task: asyncio.Task[None]) -> None:
+    def _unseat(self, link: TaskLink | ThreadLink, seat: Seat, task: asyncio.Task[None]) -> None:
         """Clear up behind a task; one that was cancelled at once has done nothing at all."""
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("a fault in the connection of %r", link.handler, exc_info=error)
@@ -313,7 +282,7 @@ class TaskManager(Registry):
             else:
                 link.discard()
 
-    async def _take_turn(self, link: TaskLink | ThreadLink, seat: _Seat) -> None:
+    async def _take_turn(self, link: TaskLink | ThreadLink, seat: Seat) -> None:
         readable = seat.readable and not link.paused
         if readable:
             seat.readable = False
@@ -330,11 +299,16 @@ class TaskManager(Registry):
             self.update(link)
 
     async def _in_pool(self, function: Callable[..., None], *args: Any) -> None:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.max_threads, "ws4py_middleware")
-        await sync_to_async(function, thread_sensitive=False, executor=self._pool)(*args)
+        pool: Any = self._get_pool()  # asgiref says that it wants another kind
+        await sync_to_async(function, thread_sensitive=False, executor=pool)(*args)
 
-    def _turn_in_thread(self, link: ThreadLink, seat: _Seat, readable: bool) -> None:
+    def _get_pool(self) -> DaemonPool:
+        if self._pool is None:
+            self._pool = DaemonPool(self.max_threads, "ws4py_middleware")
+        self._pool.limit = self.max_threads
+        return self._pool
+
+    def _turn_in_thread(self, link: ThreadLink, seat: Seat, readable: bool) -> None:
         if not seat.take():
             return
         ident = get_ident()
@@ -352,25 +326,28 @@ class TaskManager(Registry):
             self._turning.discard(ident)
             self.call(seat.wake.set)
 
-    async def _abandon(self, link: ThreadLink, seat: _Seat) -> None:
+    async def _abandon(self, link: ThreadLink, seat: Seat) -> None:
         """End a connection whose task is cancelled, and whose hook perhaps goes on in its thread."""
         if not seat.abandon():
-            await asyncio.shield(asyncio.ensure_future(self._in_pool(self._drop_in_thread, link)))
-            return
-        # The thread does it once the hook returns; who waits for the loop's end must not wait for that.
+            # Any thread may do it; there may be none for as long as others block.
+            seat.in_thread = True
+            context = contextvars.copy_context()
+            self._get_pool().submit(context.run, self._drop_in_thread, link, seat)
+        # Else the thread does it once the hook returns. Who waits for the loop's end waits for neither.
         deadline = monotonic() + _STOP_TIMEOUT
-        while not link.is_closed and (left := deadline - monotonic()) > 0:
+        while not link.released and (left := deadline - monotonic()) > 0:
             seat.wake.clear()
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(seat.wake.wait(), min(left, 0.05))
 
-    def _drop_in_thread(self, link: ThreadLink) -> None:
+    def _drop_in_thread(self, link: ThreadLink, seat: Seat) -> None:
         ident = get_ident()
         self._turning.add(ident)
         try:
             link.drop()
         finally:
             self._turning.discard(ident)
+            self.call(seat.wake.set)
 
     # --- all of them -------------------------------------------------------------------------------
 
@@ -417,16 +394,21 @@ class TaskManager(Registry):
         await self._wait_tasks(self.shutdown_timeout if timeout is None else timeout)
         self.stop()
         await self._wait_tasks(_STOP_TIMEOUT)
+        # What still waits in a hook is told so, and nobody waits any longer for what blocks in one.
+        for task in self._get_tasks():
+            task.cancel()
+        await self._wait_tasks(2 * _STOP_TIMEOUT)
         for link in list(self._links.values()):
             link.release()  # closed() comes when its hook returns
 
     async def _wait_tasks(self, timeout: float) -> None:
-        mine = asyncio.current_task()
-        tasks = [
-            task for seat in self._seats.values() if (task := seat.task) is not None and task is not mine
-        ]
-        if tasks:
+        if tasks := self._get_tasks():
             await asyncio.wait(tasks, timeout=timeout)
+
+    def _get_tasks(self) -> list[asyncio.Task[None]]:
+        """Return the tasks of all connections but the caller's own."""
+        mine = asyncio.current_task()
+        return [task for seat in self._seats.values() if (task := seat.task) is not None and task is not mine]
 
     def stop(self) -> None:
         """
@@ -446,7 +428,7 @@ class TaskManager(Registry):
                 link.release()  # closed() comes when its hook returns
         if self._pool is not None and not self._seats:
             pool, self._pool = self._pool, None
-            pool.shutdown(wait=False)
+            pool.shutdown()
 
     def _stop_without_loop(self) -> None:
         """Tell peers and handlers, as far as possible, when the loop has ended over their heads."""

@@ -11,7 +11,8 @@ import ws4py_middleware
 from ws4py_middleware import EchoWebSocket, Route, WebSocketMiddleware
 from ws4py_middleware.async_websocket import AsyncWebSocket, WebSocket
 from ws4py_middleware.async_websocket import EchoWebSocket as AsyncEchoWebSocket
-from ws4py_middleware.functions import AsyncFunctionHandler, FunctionHandler, handler_class, is_async
+from ws4py_middleware.contexts import is_async
+from ws4py_middleware.functions import AsyncFunctionHandler, FunctionHandler, handler_class
 
 
 async def push(ws: Any, **params: Any) -> None: ...

@@ -265,6 +265,32 @@ def test_shutdown_async_does_not_wait_for_a_thread_that_blocks(host: TaskHost) -
     assert recorder.wait_closed()[0] == 1006
 
 
+def test_shutdown_async_tells_a_hook_that_waits_for_ever(host: TaskHost) -> None:
+    recorder = Waiting()
+    peer = host.connect(recorder)
+    peer.send("x")
+    wait_until(lambda: recorder.inside)
+    host.run(host.manager.shutdown_async(0.05))
+    assert recorder.ends == [(1006, "Going away")]
+    assert peer.read_close() == GOING_AWAY
+
+
+def test_cancelled_while_others_block_all_threads_tells_the_end_when_there_is_one(host: TaskHost) -> None:
+    host.manager.max_threads = 1
+    blocking, idle = Blocking(), Recorder()
+    host.connect(idle)
+    wait_until(lambda: idle.seen == [("opened",)])
+    peer = host.connect(blocking)
+    peer.send("x")
+    assert blocking.inside.wait(10)
+    task = host.call(host.manager.task_of, idle)
+    assert task is not None
+    host.call(task.cancel)
+    wait_until(task.done)
+    blocking.go_on.set()
+    assert idle.wait_closed()[0] == 1001
+
+
 def test_shutdown_in_the_loop_is_refused(host: TaskHost) -> None:
     with pytest.raises(RuntimeError, match="shutdown_async"):
         host.call(host.manager.shutdown)

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from werkzeug.exceptions import abort
 from werkzeug.wrappers import Response
 
@@ -59,6 +59,22 @@ class AsyncEcho(AsyncWebSocket):
     async def closed(self, code: int, reason: str | None = None) -> None:
         await asyncio.sleep(0)
         note(f"closed {self.environ['QUERY_STRING']} {code}")
+
+
+class Hang(AsyncEcho):
+    """Wait in a hook for what never comes."""
+
+    async def received_message(self, message: Message) -> None:
+        note(f"hangs {self.environ['QUERY_STRING']}")
+        await asyncio.Event().wait()
+
+
+class Block(Echo):
+    """The same in a thread."""
+
+    def received_message(self, message: Message) -> None:
+        note(f"hangs {self.name}")
+        threading.Event().wait()
 
 
 def function(ws: Any) -> None:
@@ -177,6 +193,19 @@ def authorize(scope: Any, kind: str) -> Any:
     return kind == "yes"
 
 
+async def refuse_slowly(scope: Any) -> Any:
+    async def pieces() -> Any:
+        note("refuses")
+        try:
+            for _ in range(30):
+                yield b"x" * 1000
+                await asyncio.sleep(0.02)
+        finally:
+            note("refused")
+
+    return StreamingResponse(pieces(), 402)
+
+
 async def authorize_async(scope: Any) -> bool:
     await asyncio.sleep(0)
     return b"let=me" in scope["query_string"]
@@ -222,6 +251,8 @@ app = WebSocketASGI(
     {
         "/echo": Echo,
         "/async": AsyncEcho,
+        "/hang": Hang,
+        "/block": Block,
         "/function": function,
         "/async-function": async_function,
         "/facts/<room>": Route(Facts, subprotocols=["b", "a"]),
@@ -230,6 +261,7 @@ app = WebSocketASGI(
         "/flood": Flood,
         "/flow": Flow,
         "/may/<kind>": Route(Echo, authorize=authorize),
+        "/may-slowly": Route(Echo, authorize=refuse_slowly),
         "/may-async": Route(Echo, authorize=authorize_async),
     },
     max_message_size=8 * 2**20,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import socket
@@ -19,8 +20,11 @@ from tests.drivers.test_tasks_async import AsyncEchoRecorder, AsyncRecorder
 from tests.entrances.asyncio_host import AsyncioHost
 from tests.entrances.wire import Answer, parse
 from tests.entrances.wire import build as build_request
+from ws4py_middleware.async_websocket import AsyncWebSocket
+from ws4py_middleware.exc import ConnectionClosed
+from ws4py_middleware.messaging import Message
 from ws4py_middleware.server.asyncioserver import WebSocketProtocol, serve
-from ws4py_middleware.websocket import EchoWebSocket
+from ws4py_middleware.websocket import EchoWebSocket, WebSocket
 
 
 @pytest.fixture
@@ -300,3 +304,29 @@ def test_handlers_and_protocols_go_with_their_connections(host: AsyncioHost, kin
         return sum(isinstance(each, kind | WebSocketProtocol) for each in gc.get_objects())
 
     host.wait_until(lambda: count() == 0)
+
+
+@pytest.mark.parametrize("base", [WebSocket, AsyncWebSocket], ids=["sync", "async"])
+def test_message_for_one_who_has_reset_is_not_in_the_log(
+    host: AsyncioHost, base: type[WebSocket], caplog: pytest.LogCaptureFixture
+) -> None:
+    """asyncio complains of each piece that is written behind an error."""
+    inside, go_on, sent = (threading.Event() for _ in range(3))
+
+    class Late(base):  # type: ignore[misc,valid-type]
+        def received_message(self, message: Message) -> None:
+            inside.set()
+            assert go_on.wait(10)  # the loop as well, so that it does not hear of the reset before
+            with contextlib.suppress(ConnectionClosed):
+                self.send(bytes(1_000_000), binary=True)
+            sent.set()
+
+    host.serve(Late)
+    peer = host.open()
+    peer.send("x")
+    assert inside.wait(10)
+    peer.reset()
+    go_on.set()
+    assert sent.wait(10)
+    wait_until(lambda: not host.manager._seats)
+    assert caplog.records == []

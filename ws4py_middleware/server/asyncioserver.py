@@ -34,11 +34,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from ..asynctransport import AsyncioTransport
+from ..contexts import is_async
 from ..core.handshake import Request, Upgrade, accept_request
 from ..core.headers import build_head
 from ..core.http11 import RequestHead
 from ..exc import HandshakeError
-from ..functions import handler_class, is_async
+from ..functions import handler_class
 from ..opening import log_refusal
 from ..process import get_task_manager
 from ..routing import check_options
