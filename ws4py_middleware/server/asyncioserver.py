@@ -54,6 +54,9 @@ logger = logging.getLogger("ws4py_middleware")
 #: How long a client that is refused may go on talking, so that its bytes do not reset our answer; seconds.
 _LINGER = 1.0
 
+#: How long it has to be silent before TLS, which has no half, is closed; seconds.
+_QUIET = 0.1
+
 
 class WebSocketProtocol(asyncio.Protocol):
     """
@@ -85,6 +88,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self._head: RequestHead | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        self._quiet: asyncio.TimerHandle | None = None
         self._stream: AsyncioTransport | None = None
 
     # --- what asyncio calls --------------------------------------------------------------------
@@ -115,7 +119,9 @@ class WebSocketProtocol(asyncio.Protocol):
             except Exception:
                 logger.exception("%r could not be opened", self.handler_cls)
                 self._refuse(HandshakeError("internal error", 500, [("Connection", "close")]))
-        # What a client that was refused still says is nobody's business.
+        elif self._quiet is not None:
+            # What a client that was refused still says is nobody's business, but to be waited for.
+            self._close_when_quiet()
 
     def eof_received(self) -> bool:
         """Note that the client has ended its side; ours goes on until all is said."""
@@ -131,6 +137,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self.transport.close()  # the TLS of Python 3.10 would complain that nobody has
         self._head = None
         self._stop_alarm()
+        self._stop_quiet()
         if self._stream is not None:
             self._stream.lose(exc)
 
@@ -235,7 +242,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if transport.can_write_eof():
             transport.write_eof()
         else:
-            transport.close()
+            self._close_when_quiet()
         self._alarm = manager.loop.call_later(_LINGER, transport.abort)
 
     def _give_up(self) -> None:
@@ -245,6 +252,17 @@ class WebSocketProtocol(asyncio.Protocol):
                 f"no request within {self.policy.open_timeout:g} s", 408, [("Connection", "close")]
             )
         )
+
+    def _close_when_quiet(self) -> None:
+        assert self.transport is not None
+        assert self.manager is not None
+        self._stop_quiet()
+        self._quiet = self.manager.loop.call_later(_QUIET, self.transport.close)
+
+    def _stop_quiet(self) -> None:
+        if self._quiet is not None:
+            self._quiet.cancel()
+            self._quiet = None
 
     def _stop_alarm(self) -> None:
         if self._alarm is not None:
