@@ -50,6 +50,7 @@ import contextlib
 import dataclasses
 import functools
 import inspect
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -63,9 +64,10 @@ from ..core.handshake import accept_request
 from ..core.types import WS_VERSION
 from ..exc import HandshakeError
 from ..functions import FunctionHandler
-from ..handover import find
+from ..handover import Taken, find
 from ..handover.answers import refuses_hop_by_hop
 from ..manager import WebSocketManager
+from ..messaging import CloseControlMessage
 from ..opening import Opening, build_request, hang_up, log_refusal, prepare
 from ..process import ensure_running, get_manager, peek_manager, shut_down_at_exit
 from ..registry import Registry
@@ -75,8 +77,13 @@ from .cherrypysettings import check_config, check_names, read_settings
 
 __all__ = ["WebSocketPlugin", "WebSocketTool"]
 
+logger = logging.getLogger("ws4py_middleware")
+
 #: The channel on which the tool asks the plugin for its manager.
 _MANAGER = "websocket-manager"
+
+#: How long a frame of a few bytes may take, while the engine stops; seconds.
+_GOODBYE_TIMEOUT = 1.0
 
 #: The operator is told of each mistake in the configuration once.
 _told: set[str] = set()
@@ -348,6 +355,17 @@ def _check_params(opening: Opening) -> None:
             raise HandshakeError("these are not the parameters of this WebSocket", 404) from None
 
 
+def _send_away(taken: Taken) -> None:
+    """End a connection that has had its 101, and has no manager any more."""
+    goodbye = CloseControlMessage(1001, "Server is shutting down").single()
+    try:
+        taken.transport.sendall(goodbye, _GOODBYE_TIMEOUT)
+    except OSError as error:
+        logger.debug("a client has left before the engine's stop: %s", error)
+    taken.transport.close()
+    taken.sink.close()
+
+
 # --- the plugin ----------------------------------------------------------------------------------
 
 
@@ -442,8 +460,7 @@ class WebSocketPlugin(plugins.SimplePlugin):  # type: ignore[misc, unused-ignore
         if self._has_stopped and taken is not None:
             # Its request came before the engine's stop, and ends behind it.
             ws_handler._taken = None
-            taken.transport.close()
-            taken.sink.close()
+            _send_away(taken)
             return
         manager = self._choose_manager(taken is not None and taken.transport.gevent)
         if not self._is_registered and manager is self.manager:
