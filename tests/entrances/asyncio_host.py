@@ -6,11 +6,15 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.drivers.peer import BOUND, Peer
+import pytest
+
+from tests.drivers.peer import BOUND, EchoRecorder, Peer, Recorder, wait_until
 from tests.drivers.tasks import TaskHost
+from tests.drivers.test_tasks_async import AsyncEchoRecorder
 from tests.entrances.wire import Answer, ask, build, parse
 from tests.servers.tls import client_context, server_context
 from ws4py_middleware.server.asyncioserver import serve
@@ -67,6 +71,21 @@ class AsyncioHost(TaskHost):
             peer.sock.close()
         self.wait_until(lambda: count_descriptors() <= self.descriptors)
         super().close()
+
+
+@pytest.fixture
+def host() -> Iterator[AsyncioHost]:
+    before = set(threading.enumerate())
+    host = AsyncioHost()
+    yield host
+    host.close()
+    wait_until(lambda: set(threading.enumerate()) <= before)
+
+
+@pytest.fixture(params=[EchoRecorder, AsyncEchoRecorder], ids=["sync", "async"])
+def kind(request: pytest.FixtureRequest) -> type[Recorder]:
+    kind: type[Recorder] = request.param
+    return kind
 
 
 def count_descriptors() -> int:

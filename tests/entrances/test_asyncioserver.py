@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from websockets.sync.client import connect
 
 from tests.core.wire import TEXT
-from tests.drivers.peer import EchoRecorder, Peer, Recorder, build, wait_until
-from tests.drivers.test_tasks_async import AsyncEchoRecorder, AsyncRecorder
-from tests.entrances.asyncio_host import AsyncioHost, open_at
+from tests.drivers.peer import EchoRecorder, Peer, Recorder, build
+from tests.drivers.test_tasks_async import AsyncRecorder
+from tests.entrances.asyncio_host import AsyncioHost, host, kind, open_at
 from tests.entrances.wire import build as build_request
 from ws4py_middleware import async_websocket
 from ws4py_middleware.messaging import Message
@@ -24,20 +22,7 @@ from ws4py_middleware.server import asyncioserver, tulipserver
 from ws4py_middleware.server.asyncioserver import WebSocketProtocol, serve
 from ws4py_middleware.websocket import EchoWebSocket, WebSocket
 
-
-@pytest.fixture
-def host() -> Iterator[AsyncioHost]:
-    before = set(threading.enumerate())
-    host = AsyncioHost()
-    yield host
-    host.close()
-    wait_until(lambda: set(threading.enumerate()) <= before)
-
-
-@pytest.fixture(params=[EchoRecorder, AsyncEchoRecorder], ids=["sync", "async"])
-def kind(request: pytest.FixtureRequest) -> type[Recorder]:
-    kind: type[Recorder] = request.param
-    return kind
+__all__ = ["host", "kind"]
 
 
 @pytest.fixture

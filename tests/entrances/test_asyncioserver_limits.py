@@ -9,15 +9,14 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.core.wire import BINARY
-from tests.drivers.peer import EchoRecorder, Recorder, build, wait_until
-from tests.drivers.test_tasks_async import AsyncEchoRecorder, AsyncRecorder
-from tests.entrances.asyncio_host import AsyncioHost
+from tests.drivers.peer import Recorder, build, wait_until
+from tests.drivers.test_tasks_async import AsyncRecorder
+from tests.entrances.asyncio_host import AsyncioHost, host, kind
 from tests.entrances.wire import Answer, parse
 from tests.entrances.wire import build as build_request
 from ws4py_middleware.async_websocket import AsyncWebSocket
@@ -26,20 +25,7 @@ from ws4py_middleware.messaging import Message
 from ws4py_middleware.server.asyncioserver import WebSocketProtocol, serve
 from ws4py_middleware.websocket import EchoWebSocket, WebSocket
 
-
-@pytest.fixture
-def host() -> Iterator[AsyncioHost]:
-    before = set(threading.enumerate())
-    host = AsyncioHost()
-    yield host
-    host.close()
-    wait_until(lambda: set(threading.enumerate()) <= before)
-
-
-@pytest.fixture(params=[EchoRecorder, AsyncEchoRecorder], ids=["sync", "async"])
-def kind(request: pytest.FixtureRequest) -> type[Recorder]:
-    kind: type[Recorder] = request.param
-    return kind
+__all__ = ["host", "kind"]
 
 
 def check_refusal(answer: Answer, status: int) -> None:

@@ -8,6 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.entrances.wire import ask, build
+from tests.matrix.columns import connect, end_of
+from tests.promises.wire import TEXT, close_frame, frame
 from tests.servers import Server, start, wait_for
 
 
@@ -59,3 +62,19 @@ def run(block: str, directory: Path) -> Iterator[Script]:
     finally:
         process.kill()
         process.wait()
+
+
+def check_echo(server: Server) -> None:
+    """Check that a server echoes at every path, ends connections in order, and refuses others."""
+    with (
+        connect(server, "/", early=frame(TEXT, b"early")) as peer,
+        connect(server, "/any/path") as second,
+    ):
+        assert peer.read_frame().payload == b"early"
+        second.echo()
+        peer.echo()
+        peer.send(close_frame(1000))
+        peer.expect_close(1000)
+        assert end_of(peer) == ""
+    assert server.http("/").status == 426
+    assert ask(server.connect(), build("/", {"Sec-WebSocket-Key": None})).status == 400

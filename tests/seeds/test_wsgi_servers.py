@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.entrances.wire import ask, build
 from tests.matrix.columns import connect, end_of
-from tests.promises.wire import TEXT, close_frame, frame
-from tests.seeds.blocks import serve
+from tests.promises.wire import close_frame
+from tests.seeds.blocks import check_echo, serve
 
 GEVENT = """\
 from gevent import monkey; monkey.patch_all()
@@ -39,18 +38,7 @@ server.serve_forever()
 @pytest.mark.parametrize("block", [GEVENT, WSGIREF], ids=["gevent", "wsgiref"])
 def test_block_is_an_echo_server(block: str, tmp_path: Path) -> None:
     with serve(block, tmp_path) as server:
-        with (
-            connect(server, "/", early=frame(TEXT, b"early")) as peer,
-            connect(server, "/any/path") as second,
-        ):
-            assert peer.read_frame().payload == b"early"
-            second.echo()
-            peer.echo()
-            peer.send(close_frame(1000))
-            peer.expect_close(1000)
-            assert end_of(peer) == ""
-        assert server.http("/").status == 426
-        assert ask(server.connect(), build("/", {"Sec-WebSocket-Key": None})).status == 400
+        check_echo(server)
         with connect(server, "/") as peer:
             peer.echo()
             server.signal(signal.SIGINT)
