@@ -48,6 +48,7 @@ under WSGI: the limits of messages and queues, ``write_timeout``, ``close_timeou
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 from typing import Any
@@ -71,6 +72,8 @@ from .tasks import TaskManager, make_number
 from .websocket import WebSocket
 
 __all__ = ["Route", "WebSocketASGI"]
+
+logger = logging.getLogger("ws4py_middleware")
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -177,7 +180,12 @@ class WebSocketASGI:
             extensions=[],
             environ=build_environ(scope),
         )
-        await send({"type": "websocket.accept", "subprotocol": agreed.subprotocol})
+        try:
+            await send({"type": "websocket.accept", "subprotocol": agreed.subprotocol})
+        except (OSError, RuntimeError):
+            # Each server has its own error for a client that has left meanwhile.
+            logger.debug("the server could not accept %r", request, exc_info=True)
+            return
         await self._run(websocket, match, agreed, manager, Exchange(scope, receive, send, make_number()))
 
     async def _run(
@@ -223,7 +231,11 @@ class WebSocketASGI:
 
         async def receive_and_close() -> Any:
             message = await receive()
-            if message["type"] == "lifespan.shutdown" and self._used is not None:
+            if message["type"] == "lifespan.startup":
+                # In a loop in which another application has ended, or this one, before.
+                manager = get_task_manager() if self.manager is None else self.manager
+                manager.closing = False
+            elif message["type"] == "lifespan.shutdown" and self._used is not None:
                 # Most servers have ended the connections before they say so; where not, it is time.
                 await self._used.shutdown_async(DRAIN_TIME)
             return message

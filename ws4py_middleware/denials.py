@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from types import TracebackType
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -22,6 +24,8 @@ from .handover.answers import without_hop_by_hop
 from .scopes import build_environ
 
 __all__ = ["answer", "deny", "is_response_error"]
+
+logger = logging.getLogger("ws4py_middleware")
 
 Headers = Iterable[tuple[str, str]]
 
@@ -42,9 +46,7 @@ async def answer(scope: Scope, send: Send, status: int, text: str, headers: Head
     fields = [_PLAIN, ("Content-Length", str(len(body))), *headers]
     if scope.get("method") == "HEAD":
         body = b""
-    send = _Denial(scope, send).send
-    await send({"type": "http.response.start", "status": status, "headers": _encode(fields)})
-    await send({"type": "http.response.body", "body": body})
+    await _send_whole(scope, send, status, fields, body)
 
 
 async def deny(scope: Scope, receive: Receive, send: Send, refusal: Any) -> None:
@@ -65,12 +67,8 @@ async def deny(scope: Scope, receive: Receive, send: Send, refusal: Any) -> None
             await answer(scope, send, getattr(refusal, "status_code", 500), str(detail), headers.items())
         case _ if callable(refusal) and is_async(refusal):
             denial = _Denial(scope, send)
-            try:
+            with denial:
                 await refusal({**scope, "type": "http", "method": "GET"}, _receiving(receive), denial.send)
-            except Exception:
-                # What it makes of a client that has left is nobody's fault.
-                if not denial.is_over:
-                    raise
         case _ if hasattr(refusal, "status_code") and hasattr(refusal, "cookies"):
             await _deny_by_django(scope, send, refusal)
         case _ if callable(refusal):
@@ -113,9 +111,10 @@ async def _deny_by_wsgi(scope: Scope, send: Send, response: Any) -> None:
 
 
 async def _send_whole(scope: Scope, send: Send, status: int, headers: Headers, body: bytes) -> None:
-    send = _Denial(scope, send).send
-    await send({"type": "http.response.start", "status": status, "headers": _encode(headers)})
-    await send({"type": "http.response.body", "body": body})
+    denial = _Denial(scope, send)
+    with denial:
+        await denial.send({"type": "http.response.start", "status": status, "headers": _encode(headers)})
+        await denial.send({"type": "http.response.body", "body": body})
 
 
 def _in_thread(function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
@@ -123,14 +122,28 @@ def _in_thread(function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
 
 
 class _Denial:
-    """What sends a response as the answer to this opening handshake, or this request."""
+    """
+    What sends a response as the answer to this opening handshake, or this request.
+
+    A block with it ends in order when what it raises comes from a client that has left.
+    """
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._send = send
         self._is_websocket = scope["type"] == "websocket"
         self._can_answer = "websocket.http.response" in (scope.get("extensions") or {})
-        #: Whether nobody takes any more of it.
-        self.is_over = False
+        self._has_begun = False
+        self._is_over = False  # nobody takes any more of it
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if self._is_over and isinstance(error, Exception):
+            logger.debug("nobody takes the answer", exc_info=error)
+            return True
+        return False
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
         """
@@ -151,14 +164,16 @@ class _Denial:
         elif self._can_answer and kind in ("http.response.start", "http.response.body"):
             try:
                 await self._send({**message, "type": f"websocket.{kind}"})
-            except OSError:
-                self.is_over = True
+            except (OSError, RuntimeError) as error:
+                # Some servers have no better word for it; but what they have against the start is our fault.
+                self._is_over = self._has_begun or isinstance(error, OSError)
                 raise
+            self._has_begun = True
         elif kind == "http.response.start":
             # Before anything is accepted this is a 403, everywhere.
             await self._send({"type": "websocket.close"})
         elif kind == "http.response.body" and message.get("more_body"):
-            self.is_over = True
+            self._is_over = True
             raise OSError("this server has sent a 403 and takes no more of the response")
 
 

@@ -133,6 +133,33 @@ def test_full_house_is_503() -> None:
     assert (b"retry-after", b"5") in start["headers"]
 
 
+def test_beginning_after_an_end_in_the_same_loop_takes_websockets_again() -> None:
+    """As where tests begin and end an application one after the other."""
+
+    async def main() -> list[Message]:
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        for _ in range(2):
+            app = WebSocketASGI(routes={"/echo": EchoWebSocket}, signals=False)
+            incoming: asyncio.Queue[Message] = asyncio.Queue()
+            lifespan: asyncio.Queue[Message] = asyncio.Queue()
+            lifespan.put_nowait({"type": "lifespan.startup"})
+            living = asyncio.ensure_future(app({"type": "lifespan"}, lifespan.get, send))
+            await asyncio.sleep(0)
+            incoming.put_nowait({"type": "websocket.connect"})
+            incoming.put_nowait({"type": "websocket.disconnect", "code": 1000})
+            await app(websocket(), incoming.get, send)
+            lifespan.put_nowait({"type": "lifespan.shutdown"})
+            await living
+        return sent
+
+    accepted = [message for message in asyncio.run(main()) if message["type"] == "websocket.accept"]
+    assert len(accepted) == 2
+
+
 def test_server_that_cancels_gets_a_close_and_the_handler_its_end() -> None:
     ends = []
 

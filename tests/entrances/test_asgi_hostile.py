@@ -206,6 +206,25 @@ def test_response_to_a_request_is_sent_as_it_is() -> None:
     assert (start["type"], body["type"]) == ("http.response.start", "http.response.body")
 
 
+@pytest.mark.parametrize("error", [OSError, RuntimeError])
+@pytest.mark.parametrize("may", [True, False])
+def test_client_that_leaves_before_it_is_answered_is_nobodys_fault(error: type[Exception], may: bool) -> None:
+    """Granian and gunicorn raise a RuntimeError, uvicorn an OSError, some nothing."""
+
+    async def authorize(scope: Any) -> bool:
+        return may
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        if message["type"] != "websocket.http.response.start":
+            raise error("it has left")
+
+    app = WebSocketASGI(routes={"/echo": EchoWebSocket}, authorize=authorize)
+    asyncio.run(app(websocket(extensions=REFUSAL), receive, send))
+
+
 def has_refused(server: Server, count: int) -> bool:
     return server.log.count("EVENT refuses") == count
 
