@@ -18,27 +18,17 @@ from tests.core.wire import PING, TEXT
 from tests.drivers.contract import LifecycleContract
 from tests.drivers.contract_traffic import TrafficContract
 from tests.drivers.peer import EchoRecorder, Peer, Recorder, build, connect, tcp_pair, wait_until
-from tests.drivers.threads import ThreadHost, threads
+from tests.drivers.threads import ThreadHost, host, threads
 from ws4py_middleware.core.policy import Policy
 from ws4py_middleware.exc import HandshakeError
 from ws4py_middleware.handover import from_socket
 from ws4py_middleware.manager import (
     EPollPoller,
-    SelectPoller,
     WebSocketManager,
 )
 from ws4py_middleware.messaging import Message
 
-__all__ = ["threads"]
-
-
-@pytest.fixture(params=[EPollPoller, SelectPoller])
-def host(request: pytest.FixtureRequest) -> Iterator[ThreadHost]:
-    before = set(threading.enumerate())
-    host = ThreadHost(request.param())
-    yield host
-    host.close()
-    wait_until(lambda: set(threading.enumerate()) <= before)
+__all__ = ["host", "threads"]
 
 
 class TestLifecycle(LifecycleContract):

@@ -11,31 +11,17 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
-
-import pytest
 
 from tests.drivers.peer import EchoRecorder, Peer, Recorder, connect, tcp_pair, wait_until
-from tests.drivers.threads import ThreadHost, threads
+from tests.drivers.threads import ThreadHost, host, threads
 from ws4py_middleware.handover import from_socket
 from ws4py_middleware.manager import (
-    EPollPoller,
-    SelectPoller,
     WebSocketManager,
 )
 from ws4py_middleware.process import get_manager
 from ws4py_middleware.websocket import EchoWebSocket
 
-__all__ = ["threads"]
-
-
-@pytest.fixture(params=[EPollPoller, SelectPoller])
-def host(request: pytest.FixtureRequest) -> Iterator[ThreadHost]:
-    before = set(threading.enumerate())
-    host = ThreadHost(request.param())
-    yield host
-    host.close()
-    wait_until(lambda: set(threading.enumerate()) <= before)
+__all__ = ["host", "threads"]
 
 
 def echo(peer: Peer, text: str = "hello") -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.drivers.contract import Host
 from tests.drivers.peer import tcp_pair, wait_until
-from ws4py_middleware.manager import WebSocketManager
+from ws4py_middleware.manager import EPollPoller, SelectPoller, WebSocketManager
 
 
 class ThreadHost(Host):
@@ -50,6 +50,15 @@ class ThreadHost(Host):
                 raise errors[0]
 
         return join
+
+
+@pytest.fixture(params=[EPollPoller, SelectPoller])
+def host(request: pytest.FixtureRequest) -> Iterator[ThreadHost]:
+    before = set(threading.enumerate())
+    host = ThreadHost(request.param())
+    yield host
+    host.close()
+    wait_until(lambda: set(threading.enumerate()) <= before)
 
 
 @pytest.fixture
