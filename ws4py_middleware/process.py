@@ -12,7 +12,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from .handover.uwsgi import call_at_exit
+from .handover.uwsgi import call_at_exit, is_master
 from .manager import WebSocketManager
 from .registry import Registry, notice_fork
 
@@ -85,8 +85,12 @@ def peek_manager(gevent: bool = False) -> Registry | None:
 
 
 def ensure_running(manager: Registry) -> None:
-    """Start the thread of a manager that has one and is not running; it does not keep the process alive."""
-    if isinstance(manager, WebSocketManager) and not manager.is_ready:
+    """
+    Start the thread of a manager that has one and is not running; it does not keep the process alive.
+
+    Not in uWSGI's master: there is nothing to do there, and a thread must not be around when it forks.
+    """
+    if isinstance(manager, WebSocketManager) and not manager.is_ready and not is_master():
         with manager.lock:
             if not manager.is_ready:
                 manager.daemon = True

@@ -8,6 +8,7 @@ has none of uWSGI's functions, either: what needs them is in tests/entrances/tes
 from __future__ import annotations
 
 import ctypes
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ import pytest
 
 from ws4py_middleware.exc import HandoverError
 from ws4py_middleware.handover import find
-from ws4py_middleware.handover.uwsgi import call_at_exit
+from ws4py_middleware.handover.uwsgi import call_at_exit, is_master
 
 Environ = dict[str, Any]
 
@@ -146,3 +147,11 @@ def test_exit_hook_is_left_alone_outside_of_uwsgi(monkeypatch: pytest.MonkeyPatc
     assert not hasattr(other, "atexit")
     monkeypatch.delitem(sys.modules, "uwsgi")
     call_at_exit(print)
+
+
+def test_only_the_master_is_the_master(inside: Inside) -> None:
+    assert not is_master()
+    inside.module.masterpid = os.getpid
+    assert is_master()
+    inside.module.masterpid = os.getppid  # as in a worker
+    assert not is_master()

@@ -18,6 +18,7 @@ from __future__ import annotations
 import _socket
 import ctypes
 import functools
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +26,7 @@ from typing import Any
 from ws4py_middleware.handover.adapter import Adapter, Environ, Located, StartResponse
 from ws4py_middleware.handover.sockets import Transport, take_fd
 
-__all__ = ["UWSGI", "call_at_exit"]
+__all__ = ["UWSGI", "call_at_exit", "is_master"]
 
 _CHUNK = 65536
 
@@ -163,6 +164,17 @@ def _current_request() -> int | None:
     current = symbols.threaded_current_wsgi_req if _module().cores > 1 else symbols.simple_current_wsgi_req
     found: int | None = current()
     return found
+
+
+def is_master() -> bool:
+    """
+    Tell whether this process is uWSGI's master, which is about to fork its workers.
+
+    A thread that holds Python's lock in that moment stops its worker for good: uWSGI forks in C, and
+    asks nobody.
+    """
+    uwsgi: Any = sys.modules.get("uwsgi")
+    return hasattr(uwsgi, "masterpid") and uwsgi.masterpid() == os.getpid()
 
 
 def call_at_exit(function: Callable[[], object]) -> None:
