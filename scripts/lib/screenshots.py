@@ -1,7 +1,8 @@
-"""Let some people talk in examples/flask_chat, and take pictures of the page, light and dark."""
+"""Take the documentation's pictures: a talk in examples/flask_chat, two phones in examples/sensors."""
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import sys
@@ -10,6 +11,7 @@ from typing import Literal
 
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
+from tests.browser.test_sensors import give_sensors, shake, turn
 from tests.servers import ROOT, start
 
 SIZE: ViewportSize = {"width": 1280, "height": 800}
@@ -66,14 +68,47 @@ def take(directory: Path) -> None:
             page = pages[viewer]
             expect(page.locator("#typing.on")).to_have_text(re.compile(name))
             page.screenshot(path=directory / file, animations="disabled", caret="hide")
-            size = (directory / file).stat().st_size
-            print(f"{file}: {size // 1024} KiB")
-            if size > 300_000:
-                raise SystemExit(f"{file} is too large for a page of documentation")
+            check_size(directory / file)
         browser.close()
+
+
+def take_sensors(directory: Path) -> None:
+    """Write ``sensors.png`` into a directory."""
+    chromium = shutil.which("chromium")
+    with start("script", "examples/sensors/app.py") as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        board = browser.new_page(viewport={"width": 1000, "height": 650})
+        board.goto(server.url)
+        phones = []
+        for _ in range(2):
+            phone = browser.new_page()
+            phone.goto(f"{server.url}/phone")
+            phones.append(give_sensors(phone))
+            phone.locator("#start").click()
+        for step in range(150):
+            for index, tools in enumerate(phones):
+                turn(tools, 20 + 60 * index, 30 * math.sin(step / 9 + index), 25 * math.cos(step / 7))
+                shake(
+                    tools,
+                    8 * math.sin(step / 4 + index),
+                    6 * math.cos(step / 5),
+                    9.8 + 3 * math.sin(step / 2),
+                )
+            board.wait_for_timeout(30)
+        board.screenshot(path=directory / "sensors.png")
+        check_size(directory / "sensors.png")
+        browser.close()
+
+
+def check_size(picture: Path) -> None:
+    size = picture.stat().st_size
+    print(f"{picture.name}: {size // 1024} KiB")
+    if size > 300_000:
+        raise SystemExit(f"{picture.name} is too large for a page of documentation")
 
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
     target.mkdir(parents=True, exist_ok=True)
     take(target)
+    take_sensors(target)
