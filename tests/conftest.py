@@ -1,5 +1,5 @@
 """
-What all tests share: how hard Hypothesis tries, and that only files of tests are looked into.
+What all tests share: how hard Hypothesis tries, which files are looked into, and that Ctrl-C is heard.
 
 ``ci`` is for every run; ``full`` is what a release has to pass. Choose with
 ``--hypothesis-profile=full`` or the environment variable ``HYPOTHESIS_PROFILE``.
@@ -8,9 +8,24 @@ What all tests share: how hard Hypothesis tries, and that only files of tests ar
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+# Who is started in the background hears no SIGINT, nor do the servers that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What fails in a helper shows its values, as in a test. Here, because what failed before is collected first.
+pytest.register_assert_rewrite(
+    "tests.core.codec",
+    "tests.core.connections",
+    "tests.core.handshakes",
+    "tests.core.pair",
+    "tests.core.parsing",
+    "tests.core.wire",
+)
 
 # A deadline for one example measures what else runs on the machine.
 _COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -42,8 +42,10 @@ TARGETS = {
     "cherrypy": Target("cherrypy", "CherryPy", "examples.echo.autobahn_cherrypy:app"),
     # Uvicorn's own choice is the first.
     "uvicorn": Target("uvicorn-websockets-sansio", "uvicorn, websockets-sansio", _ASGI, asgi=True),
-    "uvicorn-websockets": Target("uvicorn-websockets", "uvicorn, websockets", _ASGI, asgi=True),
-    "uvicorn-wsproto": Target("uvicorn-wsproto", "uvicorn, wsproto", _ASGI, asgi=True),
+    "uvicorn-websockets": Target(
+        "uvicorn-websockets", "uvicorn, websockets", _ASGI, asgi=True, documented=False
+    ),
+    "uvicorn-wsproto": Target("uvicorn-wsproto", "uvicorn, wsproto", _ASGI, asgi=True, documented=False),
 }
 
 #: What a run is against when nobody says it.
