@@ -21,6 +21,8 @@ import pytest
 from ws4py_middleware.exc import HandoverError
 from ws4py_middleware.handover import find
 from ws4py_middleware.handover.uwsgi import call_at_exit, is_master
+from ws4py_middleware.manager import WebSocketManager
+from ws4py_middleware.process import ensure_running
 
 Environ = dict[str, Any]
 
@@ -155,3 +157,15 @@ def test_only_the_master_is_the_master(inside: Inside) -> None:
     assert is_master()
     inside.module.masterpid = os.getppid  # as in a worker
     assert not is_master()
+
+
+def test_master_starts_no_thread_that_its_workers_would_inherit(inside: Inside) -> None:
+    manager = WebSocketManager()
+    inside.module.masterpid = os.getpid
+    ensure_running(manager)
+    assert not manager.is_ready
+    inside.module.masterpid = os.getppid
+    ensure_running(manager)
+    assert manager.is_ready
+    manager.stop()
+    manager.join(5)

@@ -19,7 +19,7 @@ from tests.matrix.columns import connect, end_of, try_close, try_early
 from tests.promises.attacker import Peer
 from tests.promises.wire import BINARY, NO_KEY, TEXT, close_frame, frame, request
 from tests.servers import KINDS, start, wait_for
-from ws4py_middleware import EchoWebSocket, WebSocket
+from ws4py_middleware import AsyncWebSocket, EchoWebSocket, WebSocket
 from ws4py_middleware.core.policy import DeflateOptions, Policy
 from ws4py_middleware.exc import HandshakeError
 from ws4py_middleware.manager import WebSocketManager
@@ -201,6 +201,8 @@ def test_wrong_arguments_are_told_at_once() -> None:
         WebSocketWSGIApplication(handler_class=EchoWebSocket)
     with pytest.raises(TypeError, match="did you mean 'max_message_size'"):
         WebSocketWSGIApplication(max_mesage_size=1)
+    with pytest.raises(TypeError, match="is async, and a WSGI server has no asyncio loop"):
+        WebSocketWSGIApplication(handler_cls=AsyncWebSocket)
     with pytest.raises(TypeError, match="subclass of WebSocket or a function"):
         WebSocketWSGIApplication(handler_cls=42)  # type: ignore[arg-type]
 

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 from typing import Any
 
 from tests.servers.kinds import Kind, Setup
 
 
-def _run(setup: Setup) -> None:
-    if setup.kind == "gevent-pywsgi":
+def run(setup: Setup, server_class: str) -> None:
+    """Serve by a class like gevent's own, ``"module:Name"``, in a process that is patched unless the kind says not."""
+    if not setup.kind.endswith("-unpatched"):
         from gevent import monkey
 
         monkey.patch_all()
 
     import gevent
-    from gevent.pywsgi import WSGIServer
 
+    module, _, name = server_class.partition(":")
+    # Only now: what is imported before the patch is not patched.
+    make: Any = getattr(importlib.import_module(module), name)
     options: dict[str, Any] = {"certfile": setup.pem[0], "keyfile": setup.pem[1]} if setup.pem else {}
-    server = WSGIServer(("127.0.0.1", setup.port), setup.load(), **options)
+    server = make(("127.0.0.1", setup.port), setup.load(), **options)
     gevent.signal_handler(signal.SIGTERM, server.stop)
     server.serve_forever()
+
+
+def _run(setup: Setup) -> None:
+    run(setup, "gevent.pywsgi:WSGIServer")
 
 
 FAMILY = {

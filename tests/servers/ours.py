@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-from typing import Any
-
+from tests.servers.gevent import run
 from tests.servers.kinds import Kind, Setup, exit_on_sigterm
 
 
@@ -30,19 +28,7 @@ def _run_wsgiref(setup: Setup) -> None:
 
 
 def _run_gevent(setup: Setup) -> None:
-    if setup.kind == "ws4py-gevent":
-        from gevent import monkey
-
-        monkey.patch_all()
-
-    import gevent
-
-    from ws4py_middleware.server.geventserver import WSGIServer
-
-    options: dict[str, Any] = {"certfile": setup.pem[0], "keyfile": setup.pem[1]} if setup.pem else {}
-    server = WSGIServer(("127.0.0.1", setup.port), setup.load(), **options)
-    gevent.signal_handler(signal.SIGTERM, server.stop)
-    server.serve_forever()
+    run(setup, "ws4py_middleware.server.geventserver:WSGIServer")
 
 
 FAMILY = {

@@ -39,7 +39,7 @@ from typing import Any
 from ..core.handshake import Upgrade, accept_request
 from ..core.policy import DeflateOptions, Policy
 from ..exc import HandshakeError
-from ..functions import handler_class
+from ..functions import check_sync, handler_class
 from ..handover import Taken, clean_environ, take
 from ..opening import MANAGER, build_request, prepare, refuse
 from ..registry import Registry
@@ -84,6 +84,7 @@ class WebSocketWSGIApplication:
         self.protocols = protocols
         self.extensions = extensions
         self.handler_cls = handler_class(handler_cls)
+        check_sync(self.handler_cls)
         self.manager = manager
         self.policy = make_policy(self.handler_cls.policy, protocols, extensions).replace(**options)
 
