@@ -10,7 +10,7 @@ from tests.servers.kinds import Kind, Setup
 
 
 def run(setup: Setup, server_class: str) -> None:
-    """Serve by a class like gevent's own, ``"module:Name"``, in a process that is patched unless the kind says not."""
+    """Serve by a class like gevent's own, ``"module:Name"``, patched unless the kind says not."""
     if not setup.kind.endswith("-unpatched"):
         from gevent import monkey
 
