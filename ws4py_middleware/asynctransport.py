@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .core.types import Buffer
 from .tasks import TaskManager, make_number
@@ -20,7 +20,7 @@ from .tasks import TaskManager, make_number
 if TYPE_CHECKING:
     from .link import Link
 
-__all__ = ["AsyncioTransport"]
+__all__ = ["AsyncioTransport", "StreamProtocol", "is_secure"]
 
 #: From so many bytes on that nobody has read yet, asyncio reads no more.
 _READ_AHEAD = 64 * 1024
@@ -123,6 +123,14 @@ class AsyncioTransport:
         if data and not self._transport.is_closing():
             self._transport.write(data)
         self._tell_writable()
+
+    def go_on_with(self, transport: asyncio.Transport) -> None:
+        """Go on with another transport of asyncio's: the one that speaks TLS on top of the one before."""
+        before, self._transport = self._transport, transport
+        transport.set_write_buffer_limits(high=1, low=0)
+        if not self._reading:
+            before.resume_reading()  # what is not read is left to TLS to hold back
+            transport.pause_reading()
 
     # --- a link's transport: any thread ------------------------------------------------------------
 
@@ -238,6 +246,54 @@ class AsyncioTransport:
     def abort(self) -> None:
         """Drop the connection."""
         self._manager.call(self._transport.abort)
+
+
+class StreamProtocol(asyncio.Protocol):
+    """What asyncio calls for a connection: all of it is passed on to the stream, once there is one."""
+
+    #: asyncio's transport.
+    transport: asyncio.Transport | None = None
+    #: The connection, as the link's transport.
+    stream: AsyncioTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take asyncio's transport."""
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by their class
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has arrived."""
+        if self.stream is not None:
+            self.stream.feed(data)
+
+    def eof_received(self) -> bool:
+        """Note that the peer has ended its side; ours goes on until all is said."""
+        if self.stream is None:
+            return False
+        self.stream.feed_eof()
+        # TLS has no half; asyncio ends both, and says so in the log if it is asked not to.
+        return self.transport is not None and not is_secure(self.transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end."""
+        if self.transport is not None:
+            self.transport.close()  # the TLS of Python 3.10 would complain that nobody has
+        if self.stream is not None:
+            self.stream.lose(exc)
+
+    def pause_writing(self) -> None:
+        """Note that the network takes no more."""
+        if self.stream is not None:
+            self.stream.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Note that it does again."""
+        if self.stream is not None:
+            self.stream.resume_writing()
+
+
+def is_secure(transport: asyncio.BaseTransport) -> bool:
+    """Tell whether a transport of asyncio's speaks TLS."""
+    return transport.get_extra_info("ssl_object") is not None
 
 
 def _address(value: Any) -> Any:

@@ -33,7 +33,7 @@ import logging
 from typing import Any
 from urllib.parse import unquote
 
-from ..asynctransport import AsyncioTransport
+from ..asynctransport import AsyncioTransport, StreamProtocol, is_secure
 from ..contexts import is_async
 from ..core.handshake import Request, Upgrade, accept_request
 from ..core.headers import build_head
@@ -58,7 +58,7 @@ _LINGER = 1.0
 _QUIET = 0.1
 
 
-class WebSocketProtocol(asyncio.Protocol):
+class WebSocketProtocol(StreamProtocol):
     """
     One connection: the opening handshake, and then the WebSocket.
 
@@ -84,31 +84,27 @@ class WebSocketProtocol(asyncio.Protocol):
         self.ws: WebSocket | None = None
         #: The request that asked for it.
         self.request: Request | None = None
-        #: asyncio's transport.
-        self.transport: asyncio.Transport | None = None
         self._head: RequestHead | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._quiet: asyncio.TimerHandle | None = None
-        self._stream: AsyncioTransport | None = None
 
     # --- what asyncio calls --------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the request."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        super().connection_made(transport)
         if self.manager is None:  # one without connections is false
             self.manager = get_task_manager()
-        self._head = RequestHead(self.policy, secure=_is_secure(transport))
+        self._head = RequestHead(self.policy, secure=is_secure(transport))
         if self.policy.open_timeout is not None:
             # TLS has had its own time before.
-            timeout = self.policy.open_timeout / (2 if _is_secure(transport) else 1)
+            timeout = self.policy.open_timeout / (2 if is_secure(transport) else 1)
             self._alarm = self.manager.loop.call_later(timeout, self._give_up)
 
     def data_received(self, data: bytes) -> None:
         """Take a piece of the head, or of frames."""
-        if self._stream is not None:
-            self._stream.feed(data)
+        if self.stream is not None:
+            self.stream.feed(data)
         elif self._head is not None:
             try:
                 request = self._head.feed(data)
@@ -123,33 +119,12 @@ class WebSocketProtocol(asyncio.Protocol):
             # What a client that was refused still says is nobody's business, but to be waited for.
             self._close_when_quiet()
 
-    def eof_received(self) -> bool:
-        """Note that the client has ended its side; ours goes on until all is said."""
-        if self._stream is None:
-            return False
-        self._stream.feed_eof()
-        # TLS has no half; asyncio ends both, and says so in the log if it is asked not to.
-        return self.transport is not None and not _is_secure(self.transport)
-
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end."""
-        if self.transport is not None:
-            self.transport.close()  # the TLS of Python 3.10 would complain that nobody has
         self._head = None
         self._stop_alarm()
         self._stop_quiet()
-        if self._stream is not None:
-            self._stream.lose(exc)
-
-    def pause_writing(self) -> None:
-        """Note that the network takes no more."""
-        if self._stream is not None:
-            self._stream.pause_writing()
-
-    def resume_writing(self) -> None:
-        """Note that it does again."""
-        if self._stream is not None:
-            self._stream.resume_writing()
+        super().connection_lost(exc)
 
     # --- the opening handshake ---------------------------------------------------------------------
 
@@ -182,7 +157,7 @@ class WebSocketProtocol(asyncio.Protocol):
         head: bytes,
         early: bytes,
     ) -> None:
-        self._stream = stream
+        self.stream = stream
         stream.send(head)
         try:
             manager.attach(websocket, stream, upgrade=upgrade, policy=self.policy, early=early)
@@ -216,7 +191,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _refuse(self, error: HandshakeError) -> None:
         """Answer with why there is no WebSocket, and end the connection."""
-        if self._stream is not None:
+        if self.stream is not None:
             return  # it was given away already
         self._head = None
         self._stop_alarm()
@@ -303,7 +278,3 @@ async def serve(
         if timeout is not None:
             tls["ssl_handshake_timeout"] = timeout / 2
     return await asyncio.get_running_loop().create_server(make, host, port, sock=sock, **tls)
-
-
-def _is_secure(transport: asyncio.BaseTransport) -> bool:
-    return transport.get_extra_info("ssl_object") is not None
