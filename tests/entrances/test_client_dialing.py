@@ -19,7 +19,8 @@ from tests.entrances.scripted import Visit, no_leaks, scripted, text
 from tests.servers import certificates, client_context, free_port, server_context
 from ws4py_middleware import client as client_module
 from ws4py_middleware.client import WebSocketBaseClient
-from ws4py_middleware.client.dialing import Deadline, connect_tcp, connect_unix, make_context
+from ws4py_middleware.client.dialing import Deadline, connect_tcp, connect_unix
+from ws4py_middleware.client.tls import make_context
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 """
-A server's answer to the opening handshake, read from a blocking socket within one deadline.
+An answer to a request, a server's or a proxy's, read as a part of a conversation.
 
-Whatever the server does, the only exceptions are :exc:`~ws4py_middleware.exc.HandshakeError`
+Whatever the peer does, the only exceptions are :exc:`~ws4py_middleware.exc.HandshakeError`
 and :exc:`TimeoutError`; no more is kept than the policy lets a head, and :data:`MAX_BODY` a body, have.
 """
 
@@ -9,16 +9,32 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Generator, Sequence
+from time import monotonic
+from typing import Any, NamedTuple, TypeVar
 
 from ..core.headers import get_all
 from ..core.http11 import Response, ResponseHead
 from ..core.policy import Policy
 from ..exc import HandshakeError
-from .dialing import Deadline
+from .steps import OPENING, Receive, Send, Step
 
-__all__ = ["MAX_BODY", "Answer", "parse_fields", "parse_line", "read_answer", "read_body", "send_request"]
+__all__ = [
+    "MAX_BODY",
+    "Answer",
+    "Part",
+    "ask",
+    "describe",
+    "parse_fields",
+    "parse_line",
+    "read_body",
+    "receive",
+]
+
+_T = TypeVar("_T")
+
+#: A part of a conversation, and what it finds out.
+Part = Generator[Step, Any, _T]
 
 #: Most of a refusal's body that is kept.
 MAX_BODY = 64 * 1024
@@ -29,7 +45,6 @@ _BODY_TIME = 2.0
 #: Most answers before the final one, such as 103 Early Hints.
 _MAX_INTERIM = 8
 
-_STEP = "the opening handshake"
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 
@@ -44,41 +59,65 @@ class Answer(NamedTuple):
     rest: bytes
 
 
-def send_request(sock: Any, request: bytes, deadline: Deadline) -> None:
+def ask(request: bytes, policy: Policy, *, who: str = "the server", what: str = OPENING) -> Part[Answer]:
     """
-    Send the request; a server that takes no more of it has perhaps answered already.
+    Send a request, and read the head of the final answer.
+
+    Args:
+        policy: What an answer may cost.
+        who: Whoever is asked, for the messages.
+        what: What this is called in the message of a time-out.
 
     Raises:
-        TimeoutError: It was not taken in time.
-    """
-    with contextlib.suppress(ConnectionError), deadline.guard(sock, _STEP):
-        sock.sendall(request)
-
-
-def read_answer(sock: Any, deadline: Deadline, policy: Policy) -> Answer:
-    """
-    Read the head of the final answer.
-
-    Raises:
-        HandshakeError: It is none, or too large, or the connection ends before it does.
+        HandshakeError: There is no answer, or it is too large, or the connection ends before it does.
         TimeoutError: It was not there in time, however steadily it came.
     """
+    # Who takes no more of a request has perhaps answered already.
+    with contextlib.suppress(ConnectionError):
+        yield Send(request, what)
     data = b""
     for _ in range(_MAX_INTERIM + 1):
         head = ResponseHead(policy)
         pieces = [data]
         while (response := head.feed(pieces[-1])) is None:
-            pieces.append(_receive(sock, deadline))
+            pieces.append((yield from receive(who, what)))
             if not pieces[-1]:
                 said = sum(map(len, pieces))
                 when = f"behind {said} bytes of its answer" if said else "without an answer"
-                raise HandshakeError(f"the server closed the connection {when}", 0)
+                raise HandshakeError(f"{who} closed the connection {when}", 0)
         data = head.rest
         if response.status == 101 or response.status >= 200:
             whole = b"".join(pieces)
             line, _, lines = whole[: len(whole) - len(data) - 4].partition(b"\r\n")
             return Answer(line, lines, response.status, response.headers, data)
-    raise HandshakeError("the server sends one interim answer after the other", 0)
+    raise HandshakeError(f"{who} sends one interim answer after the other", 0)
+
+
+def receive(who: str, what: str) -> Part[bytes]:
+    """
+    Wait for bytes of somebody who owes an answer; ``b""`` is the end.
+
+    Raises:
+        HandshakeError: The connection was lost.
+        TimeoutError: Nothing came in time.
+    """
+    try:
+        return bytes((yield Receive(what=what)))
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise HandshakeError(f"the connection was lost before {who}'s answer: {error}", 0) from error
+
+
+def describe(response: Response) -> str:
+    """
+    Return what was answered, for a message.
+
+    >>> describe(Response(404, [], "Not Found", "HTTP/1.1"))
+    '404 Not Found'
+    """
+    reason = response.reason[:80] if response.reason.isascii() else ""
+    return f"{response.status} {reason}".strip()
 
 
 def parse_line(line: bytes, policy: Policy) -> Response:
@@ -107,33 +146,23 @@ def _parse(head: bytes, policy: Policy) -> Response:
     return response
 
 
-def read_body(sock: Any, deadline: Deadline, answer: Answer) -> bytes:
-    """Read the body of a refusal: as much of it as comes soon and may be kept. Never raises."""
+def read_body(answer: Answer) -> Part[bytes]:
+    """Read the body of a refusal: as much of it as comes soon and may be kept. Raises nothing of its own."""
     lengths = get_all(answer.headers, "Content-Length")
     is_chunked = bool(get_all(answer.headers, "Transfer-Encoding"))
     wanted = MAX_BODY
     if not is_chunked and lengths and lengths[0].isdecimal():
         wanted = min(int(lengths[0][:9]), MAX_BODY)
     data = answer.rest
-    with contextlib.suppress(OSError, HandshakeError):
-        left = deadline.left(_STEP)
-        soon = Deadline(_BODY_TIME if left is None else min(left, _BODY_TIME))
+    until = monotonic() + _BODY_TIME
+    with contextlib.suppress(OSError):
         while len(data) < wanted and not (is_chunked and data.endswith(b"0\r\n\r\n")):
-            chunk = _receive(sock, soon)
+            left = until - monotonic()
+            chunk = (yield Receive(left)) if left > 0 else None
             if not chunk:
                 break
             data += chunk
     return _join_chunks(data) if is_chunked else data[:wanted]
-
-
-def _receive(sock: Any, deadline: Deadline) -> bytes:
-    try:
-        with deadline.guard(sock, _STEP):
-            return bytes(sock.recv(65536))
-    except TimeoutError:
-        raise
-    except OSError as error:
-        raise HandshakeError(f"the connection was lost before the server's answer: {error}", 0) from error
 
 
 def _join_chunks(data: bytes) -> bytes:

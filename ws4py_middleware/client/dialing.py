@@ -1,50 +1,33 @@
 """
-From a target to a connected socket: names, addresses, TCP or a Unix socket, TLS.
+The driver that blocks: it does the steps of an opening on a socket, within one deadline.
 
-All of it has one deadline. Addresses are tried one after the other, each with its
-share of the time that is left, so that one that swallows packets does not use up
-the time of those behind it. What fails is an :exc:`OSError` that says where, and
-leaves no descriptor behind.
+Names, addresses, TCP or a Unix socket, TLS. Addresses are tried one after the other, each
+with its share of the time that is left, so that one that swallows packets does not use up
+the time of those behind it. What fails is an :exc:`OSError` that says where, and leaves no
+descriptor behind.
 """
 
 from __future__ import annotations
 
 import functools
 import ipaddress
-import os
 import socket
-import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
-__all__ = ["Deadline", "SSLOptions", "connect_tcp", "connect_unix", "get_server_name", "make_context", "wrap"]
+from .steps import Conversation, Dial, DialUnix, Receive, Send, StartTLS, Step
 
-#: A context, or ws4py's dictionary of settings, see :func:`make_context`.
-SSLOptions = ssl.SSLContext | Mapping[str, Any]
-
-#: Settings of ws4py's dictionary, which it gave to ``ssl.wrap_socket()``.
-_SSL_OPTIONS = frozenset(
-    {
-        "ca_certs",
-        "cert_reqs",
-        "certfile",
-        "check_hostname",
-        "ciphers",
-        "keyfile",
-        "password",
-        "server_hostname",
-        "ssl_version",
-    }
-)
-#: Those that are taken and mean nothing here.
-_SSL_IGNORED = frozenset({"do_handshake_on_connect", "suppress_ragged_eofs"})
+__all__ = ["Deadline", "connect_tcp", "connect_unix", "drive"]
 
 #: Until a Unix socket with a full backlog is asked again; seconds.
 _RETRY = 0.01
+
+#: Most that is read at once; bytes.
+_SIZE = 65536
 
 
 class Deadline:
@@ -94,6 +77,92 @@ class Deadline:
             raise self.error(step) from None
 
 
+def drive(conversation: Conversation, deadline: Deadline, *, net: Any = socket) -> tuple[Any, bytes]:
+    """
+    Do what a conversation asks for; this blocks.
+
+    Args:
+        deadline: When all of it has to be done.
+        net: The module ``socket``, or one like it.
+
+    Returns:
+        The connected socket, whose time-out is anything, and what the conversation returned:
+        the bytes that came behind the server's answer.
+
+    Raises:
+        TimeoutError: A step was not done in time; the message says which.
+        Exception: Whatever else the conversation raises; the socket is closed then.
+    """
+    line = _Line(deadline, net)
+    try:
+        step = next(conversation)
+        while True:
+            try:
+                result = line.do(step)
+            except BaseException as error:  # noqa: BLE001 - the conversation raises it, or knows what to do
+                step = conversation.throw(error)
+            else:
+                step = conversation.send(result)
+    except StopIteration as end:
+        return line.sock, end.value
+    except BaseException:
+        line.hang_up()
+        raise
+    finally:
+        conversation.close()
+
+
+class _Line:
+    """The one connection that a conversation has at a time."""
+
+    def __init__(self, deadline: Deadline, net: Any) -> None:
+        self.deadline = deadline
+        self.net = net
+        self.sock: Any = None
+
+    def do(self, step: Step) -> bytes | None:
+        """Do a step, and return its result."""
+        if isinstance(step, Dial):
+            self.sock = connect_tcp(step.host, step.port, self.deadline, net=self.net)
+        elif isinstance(step, DialUnix):
+            self.sock = connect_unix(step.path, self.deadline, net=self.net)
+        elif isinstance(step, StartTLS):
+            self._start_tls(step)
+        elif isinstance(step, Send):
+            with self.deadline.guard(self.sock, step.what):
+                self.sock.sendall(step.data)
+        elif isinstance(step, Receive):
+            return self._receive(step)
+        else:
+            self.hang_up()
+        return None
+
+    def hang_up(self) -> None:
+        """Close the connection, if there is one."""
+        sock, self.sock = self.sock, None
+        if sock is not None:
+            sock.close()
+
+    def _start_tls(self, step: StartTLS) -> None:
+        # It takes the descriptor out of the socket there was.
+        self.sock = step.context.wrap_socket(
+            self.sock, server_hostname=step.name, do_handshake_on_connect=False
+        )
+        with self.deadline.guard(self.sock, step.what):
+            self.sock.do_handshake()
+
+    def _receive(self, step: Receive) -> bytes | None:
+        left = self.deadline.left(step.what)
+        if step.within is None or (left is not None and left <= step.within):
+            with self.deadline.guard(self.sock, step.what):
+                return bytes(self.sock.recv(_SIZE))
+        self.sock.settimeout(step.within)
+        try:
+            return bytes(self.sock.recv(_SIZE))
+        except TimeoutError:
+            return None
+
+
 def connect_tcp(host: str, port: int, deadline: Deadline, *, net: Any = socket) -> Any:
     """
     Connect to the first address of a host that answers.
@@ -105,8 +174,8 @@ def connect_tcp(host: str, port: int, deadline: Deadline, *, net: Any = socket) 
         OSError: None did; the message has the reason of each.
         TimeoutError: Nor did they in time.
     """
-    where = f"{host}:{port}" if ":" not in host else f"[{host}]:{port}"
-    step = f"the TCP connection to {where}"
+    dial = Dial(host, port)
+    where, step = dial.where, dial.what
     addresses = _resolve(host, port, deadline, net)
     errors: list[tuple[str, OSError]] = []
     for tried, (family, kind, proto, _, address) in enumerate(addresses):
@@ -136,7 +205,7 @@ def connect_unix(path: str, deadline: Deadline, *, net: Any = socket) -> Any:
         OSError: Nobody listens there.
         TimeoutError: Whoever listens did not accept in time.
     """
-    step = f"the connection to {path!r}"
+    step = DialUnix(path).what
     while True:
         try:
             return _connect(net, net.AF_UNIX, net.SOCK_STREAM, 0, path, deadline.left(step))
@@ -147,93 +216,6 @@ def connect_unix(path: str, deadline: Deadline, *, net: Any = socket) -> Any:
             time.sleep(_RETRY)
         except OSError as error:
             raise OSError(error.errno or 0, f"no connection to {path!r}: {_why(error)}") from None
-
-
-def wrap(sock: Any, context: ssl.SSLContext, host: str, deadline: Deadline) -> ssl.SSLSocket:
-    """
-    Put a connected socket into TLS; whatever happens, the socket is this function's to close.
-
-    Args:
-        host: What the certificate must be for, and what the server is told that is wanted (SNI).
-
-    Raises:
-        OSError: :exc:`ssl.SSLError` and others: there is no TLS, or the certificate is not the host's.
-        TimeoutError: It took too long.
-    """
-    # A name's last dot is not in its certificate, and an address' zone is nobody's business.
-    name = host.partition("%")[0].rstrip(".")
-    tls = None
-    try:
-        tls = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
-        with deadline.guard(tls, f"the TLS handshake with {host}"):
-            tls.do_handshake()
-    except BaseException:
-        (sock if tls is None else tls).close()
-        raise
-    return tls
-
-
-def make_context(options: SSLOptions | None) -> ssl.SSLContext:
-    """
-    Make the context of a client's connections.
-
-    Args:
-        options: ``None`` verifies the certificate against the system's authorities, and the name of
-            the host. A context is taken as it is. A dictionary changes some of it: ``ca_certs``
-            (a file of authorities in place of the system's), ``certfile``, ``keyfile`` and
-            ``password`` (this end's own), ``ciphers``, ``ssl_version``, ``check_hostname``, and
-            ``cert_reqs``: ``ssl.CERT_NONE`` verifies nothing.
-
-    Raises:
-        TypeError: There is no such option.
-        OSError: A file cannot be read, or has no certificate.
-        ValueError: The version is one that nobody should speak.
-    """
-    if isinstance(options, ssl.SSLContext):
-        return options
-    if not options:
-        return _default_context()
-    if unknown := sorted(set(options) - _SSL_OPTIONS - _SSL_IGNORED):
-        raise TypeError(f"ssl_options has {unknown[0]!r}; there are {', '.join(sorted(_SSL_OPTIONS))}")
-    # None means nothing, and is not CERT_NONE.
-    verify = options.get("cert_reqs") is None or options["cert_reqs"] != ssl.CERT_NONE
-    context = _new_context(options.get("ca_certs"), verify=verify)
-    context.check_hostname = verify and bool(options.get("check_hostname", True))
-    version = options.get("ssl_version")
-    if version == ssl.PROTOCOL_TLSv1_2:
-        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
-    elif version not in (None, ssl.PROTOCOL_TLS, ssl.PROTOCOL_TLS_CLIENT):
-        raise ValueError(f"ssl_version is {version!r}; TLS 1.2 and later are spoken here")
-    if options.get("certfile") is not None:
-        context.load_cert_chain(options["certfile"], options.get("keyfile"), options.get("password"))
-    if options.get("ciphers") is not None:
-        context.set_ciphers(options["ciphers"])
-    return context
-
-
-def get_server_name(options: SSLOptions | None, host: str) -> str:
-    """Return the name that the certificate must be for: the host's, unless the options say otherwise."""
-    if isinstance(options, Mapping) and options.get("server_hostname"):
-        return str(options["server_hostname"])
-    return host
-
-
-@functools.cache
-def _default_context() -> ssl.SSLContext:
-    # To read the system's authorities takes longer than the connection itself.
-    return _new_context(None)
-
-
-def _new_context(ca_certs: str | os.PathLike[str] | None, *, verify: bool = True) -> ssl.SSLContext:
-    if verify:
-        context = ssl.create_default_context(cafile=ca_certs)
-    else:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    # A server that speaks HTTP/2, too, must know that this is not what is wanted.
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 def _resolve(host: str, port: int, deadline: Deadline, net: Any) -> list[Any]:

@@ -1,0 +1,245 @@
+"""
+What every client has, however it waits: its settings, its request, and the opening as a conversation.
+
+No I/O: :meth:`ClientBase.converse` says what is to be done, see :mod:`.steps`, and a client of one
+kind or another does it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from ..core.extensions.base import Extension
+from ..core.handshake import Upgrade, build_key, check_response, check_target
+from ..core.headers import build_head, get_all, parse_extensions
+from ..core.policy import Policy
+from ..core.types import Side
+from ..exc import HandshakeError
+from ..websocket import WebSocket
+from .answers import Answer, Part, ask, describe, parse_fields, parse_line, read_body
+from .redirects import Leg, first_leg
+from .steps import Conversation, Dial, DialUnix, StartTLS
+from .tls import SSLOptions, get_server_name, make_context
+from .urls import Target, parse_url
+
+__all__ = ["ClientBase"]
+
+
+class ClientBase(WebSocket):
+    """
+    A WebSocket that connects to a server; how, its subclasses say.
+
+    Args:
+        url: ``ws://host:port/path?query``, ``wss://…``, ``ws+unix:///path/of/the/socket`` or
+            ``wss+unix://…``, whose ``/`` is asked for unless :attr:`resource` is set. A user and
+            password in it are sent as basic authentication.
+        protocols: The subprotocols to offer, best first; afterwards the one that was agreed on.
+        extensions: ``["permessage-deflate"]`` is ``compression=True``; there is no other.
+        heartbeat_freq: Seconds between two pings; by default ``policy.ping_interval``.
+        ssl_options: A context, or a dictionary of settings, see :func:`.tls.make_context`. By
+            default the server's certificate and its host name are verified;
+            ``{"cert_reqs": ssl.CERT_NONE}`` does without.
+        headers: Further headers of the request, pairs or a mapping; also ``Host`` and ``Origin``.
+        exclude_headers: Names of headers not to send.
+        policy: The limits and times; by default those of the class.
+        reconnect: When to connect again by itself.
+        settings: Settings of the policy by name, such as ``max_message_size=65536``.
+
+    Raises:
+        ValueError: The URL is none, or has a fragment; or a header cannot be sent.
+        TypeError: There is no such setting.
+    """
+
+    _side: ClassVar[Side] = Side.CLIENT
+
+    def __init__(
+        self,
+        url: str,
+        protocols: Sequence[str] | None = None,
+        extensions: Sequence[str] | None = None,
+        heartbeat_freq: float | None = None,
+        ssl_options: SSLOptions | None = None,
+        headers: Iterable[tuple[str, str]] | Mapping[str, str] | None = None,
+        exclude_headers: Iterable[str] | None = None,
+        *,
+        policy: Policy | None = None,
+        reconnect: Any = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(None, protocols, extensions, None, heartbeat_freq)
+        target = parse_url(url)
+        self.url = url
+        self.scheme = target.scheme
+        self.host = target.host
+        self.port = target.port
+        self.unix_socket_path = target.unix_socket_path
+        #: Path and query that are asked for.
+        self.resource = target.resource
+        self.ssl_options: SSLOptions = {} if ssl_options is None else ssl_options
+        self.extra_headers: list[tuple[str, str]] = list(
+            headers.items() if isinstance(headers, Mapping) else headers or ()
+        )
+        self.exclude_headers = [name.lower() for name in exclude_headers or ()]
+        self.reconnect = reconnect
+        #: The headers of the server's answer.
+        self.response_headers: Sequence[tuple[str, str]] = ()
+        if protocols is not None:
+            settings["subprotocols"] = tuple(protocols) if not isinstance(protocols, str) else protocols
+        if extensions and _wants_deflate(extensions):
+            settings.setdefault("compression", True)
+        if heartbeat_freq:
+            settings["ping_interval"] = heartbeat_freq
+        self.policy = (self.policy if policy is None else policy).replace(**settings)
+        self._userinfo = target.userinfo
+        self._key = _make_key()
+        self._key_is_fresh = True
+        # What cannot be sent shows here, not at the first reconnection.
+        self._build_request(self._first_leg())
+
+    # --- the request ---------------------------------------------------------------------------
+
+    @property
+    def bind_addr(self) -> str | tuple[str, int | None]:
+        """The path of the Unix socket, or (host, port)."""
+        return self.unix_socket_path or (self.host, self.port)
+
+    @property
+    def key(self) -> bytes:
+        """The value of ``Sec-WebSocket-Key``: random for each connection; what is set is for the next one."""
+        return self._key
+
+    @key.setter
+    def key(self, key: str | bytes) -> None:
+        self._key = key.encode("ascii") if isinstance(key, str) else bytes(key)
+        self._key_is_fresh = True
+
+    @property
+    def handshake_headers(self) -> list[tuple[str, str]]:
+        """The headers of the request."""
+        return self._make_headers(self._first_leg())
+
+    @property
+    def handshake_request(self) -> bytes:
+        """
+        The request, the empty line included.
+
+        Raises:
+            ValueError: :attr:`resource` or a header has what cannot be sent.
+        """
+        return self._build_request(self._first_leg())
+
+    def _first_leg(self) -> Leg:
+        target = Target(
+            self.scheme, self.host, self.port, self.unix_socket_path, self.resource, self._userinfo
+        )
+        return first_leg(target, self.extra_headers)
+
+    def _make_headers(self, leg: Leg) -> list[tuple[str, str]]:
+        headers = leg.make_headers(self._key, self.policy)
+        return [header for header in headers if header[0].lower() not in self.exclude_headers]
+
+    def _build_request(self, leg: Leg) -> bytes:
+        check_target(leg.target.resource)
+        return build_head(f"GET {leg.target.resource} HTTP/1.1", self._make_headers(leg))
+
+    # --- the opening -----------------------------------------------------------------------------
+
+    def converse(self) -> Conversation:
+        """
+        Open one connection: say what is to be sent and received until there is a WebSocket.
+
+        Afterwards :attr:`protocols`, :attr:`extensions` and :attr:`response_headers` are those
+        of the server's answer; what came behind that is returned.
+
+        Raises:
+            HandshakeError: The server refuses, or is none of WebSockets, or went away.
+            OSError: What a step raised.
+            ValueError: :attr:`resource` or a header has what cannot be sent.
+        """
+        if not self._key_is_fresh:
+            self._key = _make_key()
+        leg = self._first_leg()
+        request = self._build_request(leg)
+        yield from self._reach(leg.target)
+        self._key_is_fresh = False
+        answer = yield from ask(request, self.policy)
+        yield from self._check(answer)
+        return answer.rest
+
+    def _reach(self, target: Target) -> Part[None]:
+        """Connect to where the request is to be sent."""
+        is_tls = target.scheme.startswith("wss")
+        context = make_context(self.ssl_options) if is_tls else None
+        if target.unix_socket_path is not None:
+            yield DialUnix(target.unix_socket_path)
+        else:
+            assert target.port is not None
+            yield Dial(target.host, target.port)
+        if context is not None:
+            name = get_server_name(self.ssl_options, target.host)
+            yield StartTLS(context, name, name)
+
+    def _check(self, answer: Answer) -> Part[None]:
+        self.response_headers = answer.headers
+        try:
+            self.process_response_line(answer.line)
+            self.protocols, self.extensions = self.process_handshake_header(answer.lines)
+        except HandshakeError as error:
+            body = b"" if answer.status == 101 else (yield from read_body(answer))
+            raise HandshakeError(error.msg, answer.status, answer.headers, body) from None
+
+    def process_response_line(self, response_line: bytes) -> None:
+        """
+        Check the status line of the server's answer.
+
+        Raises:
+            HandshakeError: It is not 101.
+        """
+        response = parse_line(response_line, self.policy)
+        if response.status != 101:
+            said = describe(response)
+            raise HandshakeError(
+                f"the server answered with {said}, not with 101 Switching Protocols", response.status
+            )
+        if response.http_version != "HTTP/1.1":
+            raise HandshakeError(f"the server switches protocols under {response.http_version}", 101)
+
+    def process_handshake_header(self, headers: bytes) -> tuple[list[str] | None, list[Extension]]:
+        """
+        Check the headers of the server's answer, as they were sent, and agree on what they say.
+
+        Returns:
+            The subprotocol in a list, or ``None``; and the extensions.
+
+        Raises:
+            HandshakeError: They do not open a WebSocket, or one with what was not asked for.
+        """
+        fields = parse_fields(headers, self.policy)
+        lengths = get_all(fields, "Content-Length")
+        if get_all(fields, "Transfer-Encoding") or any(length != "0" for length in lengths):
+            raise HandshakeError("the server's answer has a body, which a 101 cannot have", 101, fields)
+        upgrade: Upgrade = check_response(101, fields, self._key.decode("latin-1"), self.policy)
+        protocols = None if upgrade.subprotocol is None else [upgrade.subprotocol]
+        return protocols, list(upgrade.extensions)
+
+    def _forget_last(self) -> None:
+        """Forget the last connection, whose end has come, before there is another."""
+        self._link = self.sock = None
+        self._marked = frozenset()
+        self.response_headers = ()
+
+
+def _make_key() -> bytes:
+    return build_key(os.urandom(16)).encode("ascii")
+
+
+def _wants_deflate(extensions: Sequence[str]) -> bool:
+    for offer in parse_extensions(extensions):
+        if offer.name != "permessage-deflate" or offer.params:
+            raise ValueError(
+                f"extensions has {offer.name!r}; it may be 'permessage-deflate', whose parameters "
+                "belong into compression=DeflateOptions(...)"
+            )
+    return True
