@@ -19,6 +19,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..inbox import Waiter
     from ..link import Link
 
 __all__ = ["Pump"]
@@ -72,7 +73,7 @@ class Pump:
         """Everybody may: who waits pumps, and in a hook lets the peer take what was sent."""
         return True
 
-    def make_waiter(self) -> _Waiter:
+    def make_waiter(self) -> Waiter:
         """Return an event for whose sake its thread pumps."""
         return _Waiter(self)
 
