@@ -34,9 +34,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ..core.connection import Connection
-from ..core.types import Buffer, State
+from ..core.types import Buffer
 from ..direct import SourceTransport
-from ..exc import ConnectionClosed
 from ..handover import from_socket
 from ..link import Link, TransportLike
 from ..messaging import Message
@@ -98,10 +97,8 @@ class WebSocketBaseClient(ClientBase):
             link.expect_receive()
 
     def _end_last(self) -> None:
-        link = self._link
-        if link is not None and not link.is_closed:
-            if link.conn.state is State.OPEN:
-                raise RuntimeError("it is connected already; close() it first")
+        link = self._find_ending()
+        if link is not None:
             link.wait_released()
         self._pump = None
         self._forget_last()
@@ -135,15 +132,6 @@ class WebSocketBaseClient(ClientBase):
         if self._link is not None:
             super().close(code, reason)
             self._drain()
-
-    def terminate(self) -> None:
-        """End the connection now, if there is one; see :meth:`.WebSocket.terminate`."""
-        if self._link is not None:
-            super().terminate()
-
-    def close_connection(self) -> None:
-        """As :meth:`terminate`."""
-        self.terminate()
 
     # --- without a manager -------------------------------------------------------------------------
 
@@ -202,11 +190,6 @@ class WebSocketBaseClient(ClientBase):
         link = self._link
         if link is not None and link.loop is self._pump and (link.blocked or link.conn.finished):
             self._pump.drain()
-
-    def _ensure_link(self) -> Link:
-        if self._link is None:
-            raise ConnectionClosed("there is no connection; connect() first")
-        return self._link
 
     def __enter__(self: _Client) -> _Client:
         if self._link is None:

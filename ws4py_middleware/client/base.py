@@ -15,8 +15,9 @@ from ..core.extensions.base import Extension
 from ..core.handshake import Upgrade, build_key, check_response, check_target
 from ..core.headers import build_head, get_all, parse_extensions
 from ..core.policy import Policy
-from ..core.types import Side
-from ..exc import HandshakeError
+from ..core.types import Side, State
+from ..exc import ConnectionClosed, HandshakeError
+from ..link import Link
 from ..websocket import WebSocket
 from .answers import Answer, Part, ask, describe, parse_fields, parse_line, read_body
 from .redirects import Leg, first_leg
@@ -224,11 +225,41 @@ class ClientBase(WebSocket):
         protocols = None if upgrade.subprotocol is None else [upgrade.subprotocol]
         return protocols, list(upgrade.extensions)
 
+    # --- the end ---------------------------------------------------------------------------------
+
+    def terminate(self) -> None:
+        """End the connection now, if there is one; see :meth:`.WebSocket.terminate`."""
+        if self._link is not None:
+            super().terminate()
+
+    def close_connection(self) -> None:
+        """As :meth:`terminate`."""
+        self.terminate()
+
+    def _find_ending(self) -> Link | None:
+        """
+        Return the last connection if its end is still to be waited for.
+
+        Raises:
+            RuntimeError: It is not even about to end.
+        """
+        link = self._link
+        if link is None or link.is_closed:
+            return None
+        if link.conn.state is State.OPEN:
+            raise RuntimeError("it is connected already; close() it first")
+        return link
+
     def _forget_last(self) -> None:
         """Forget the last connection, whose end has come, before there is another."""
         self._link = self.sock = None
         self._marked = frozenset()
         self.response_headers = ()
+
+    def _ensure_link(self) -> Link:
+        if self._link is None:
+            raise ConnectionClosed("there is no connection; connect() first")
+        return self._link
 
 
 def _make_key() -> bytes:

@@ -11,20 +11,30 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
 from .steps import Conversation, Dial, DialUnix, Receive, Send, StartTLS, Step
 
-__all__ = ["Deadline", "connect_tcp", "connect_unix", "drive"]
+__all__ = [
+    "RETRY",
+    "Deadline",
+    "connect_tcp",
+    "connect_unix",
+    "drive",
+    "is_address",
+    "no_address",
+    "no_connection",
+]
 
 #: Until a Unix socket with a full backlog is asked again; seconds.
-_RETRY = 0.01
+RETRY = 0.01
 
 #: Most that is read at once; bytes.
 _SIZE = 65536
@@ -188,13 +198,18 @@ def connect_tcp(host: str, port: int, deadline: Deadline, *, net: Any = socket) 
     if not errors:
         raise OSError(f"{host} has no address")
     deadline.left(step)
+    if len(errors) == 1 and isinstance(errors[0][1], TimeoutError) and errors[0][1].errno is None:
+        raise deadline.error(step)
+    raise no_connection(where, errors) from None
+
+
+def no_connection(where: str, errors: Sequence[tuple[str, OSError]]) -> OSError:
+    """Make the error that says why no address answered."""
     if len(errors) == 1:
-        only = errors[0][1]
-        if isinstance(only, TimeoutError) and only.errno is None:
-            raise deadline.error(step)
-        raise OSError(only.errno, f"no connection to {where}: {_why(only)}") from None
-    reasons = "; ".join(f"{address}: {_why(failure)}" for address, failure in errors)
-    raise OSError(errors[-1][1].errno or 0, f"no connection to {where} ({reasons})") from None
+        said = f": {_why(errors[0][1])}"
+    else:
+        said = " ({})".format("; ".join(f"{address}: {_why(error)}" for address, error in errors))
+    return OSError(errors[-1][1].errno or 0, f"no connection to {where}{said}")
 
 
 def connect_unix(path: str, deadline: Deadline, *, net: Any = socket) -> Any:
@@ -213,18 +228,14 @@ def connect_unix(path: str, deadline: Deadline, *, net: Any = socket) -> Any:
             raise deadline.error(step) from None
         except BlockingIOError:
             # The backlog is full. Unlike TCP, nobody tries again by himself, nor tells when there is room.
-            time.sleep(_RETRY)
+            time.sleep(RETRY)
         except OSError as error:
-            raise OSError(error.errno or 0, f"no connection to {path!r}: {_why(error)}") from None
+            raise no_connection(repr(path), [("", error)]) from None
 
 
 def _resolve(host: str, port: int, deadline: Deadline, net: Any) -> list[Any]:
     look_up = functools.partial(net.getaddrinfo, host, port, 0, net.SOCK_STREAM)
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        pass
-    else:
+    if is_address(host):
         return list(look_up())
     step = f"the look-up of {host}"
     if (left := deadline.left(step)) is None:
@@ -248,11 +259,25 @@ def _resolve(host: str, port: int, deadline: Deadline, net: Any) -> list[Any]:
     return list(answer[0])
 
 
+def is_address(host: str) -> bool:
+    """Tell whether a host is an address, for which nobody has to be asked."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _look_up(look_up: Any, host: str) -> list[Any]:
     try:
         return list(look_up())
     except socket.gaierror as error:
-        raise socket.gaierror(error.errno, f"{host} cannot be looked up: {error.strerror}") from None
+        raise no_address(host, error) from None
+
+
+def no_address(host: str, error: socket.gaierror) -> socket.gaierror:
+    """Make the error that says which name is not known."""
+    return socket.gaierror(error.errno, f"{host} cannot be looked up: {error.strerror}")
 
 
 def _connect(net: Any, family: int, kind: int, proto: int, address: Any, timeout: float | None) -> Any:
@@ -267,4 +292,5 @@ def _connect(net: Any, family: int, kind: int, proto: int, address: Any, timeout
 
 
 def _why(error: OSError) -> str:
-    return error.strerror or str(error) or type(error).__name__
+    # asyncio has words of its own in place of the system's.
+    return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
