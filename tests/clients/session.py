@@ -31,7 +31,7 @@ class Recording:
         super().__init__(*args, **options)
         #: ``"opened"``, and (code, reason) of each end, in the order in which they were told.
         self.told: list[str | tuple[int, str | None]] = []
-        self.changed = threading.Condition()
+        self.changed = threading.Condition(threading.RLock())
 
     def opened(self) -> None:
         with self.changed:
@@ -51,10 +51,12 @@ class Session:
         recording = type(kind.client.__name__, (Recording, kind.client), {})
         #: The client itself, which may live in another thread.
         self.client: Any = call(recording, url, **options)
+        self._connects = 0
 
     def connect(self) -> None:
         """Connect; raise what the client raises."""
         self._call(self.client.connect)
+        self._connects += 1
 
     def send(self, data: Any, binary: bool = False) -> None:
         self._call(self.client.send, data, binary)
@@ -82,7 +84,7 @@ class Session:
 
     def leave(self) -> None:
         """Close, and wait for the end; unless there is no connection."""
-        if self.is_told_open:
+        if self._connects and not self._is_told_end():
             self.close()
             self.wait()
 
@@ -92,11 +94,6 @@ class Session:
         client: Recording = self.client
         with client.changed:
             return list(client.told)
-
-    @property
-    def is_told_open(self) -> bool:
-        """``opened()`` was called, and ``closed()`` not yet."""
-        return self.told[-1:] == ["opened"]
 
     @property
     def code(self) -> int:
@@ -114,8 +111,12 @@ class Session:
         assert not isinstance(last, str), "closed() was not called yet"
         return last
 
+    def _is_told_end(self) -> bool:
+        ends = [told for told in self.told if not isinstance(told, str)]
+        return self.told[-1:] == ends[-1:] and len(ends) >= self._connects
+
     def _wait_told(self) -> None:
         client: Recording = self.client
         with client.changed:
-            done = client.changed.wait_for(lambda: client.told[-1:] != ["opened"], BOUND)
-        assert done, "receive() has returned None, and closed() was not called"
+            done = client.changed.wait_for(self._is_told_end, BOUND)
+        assert done, f"receive() has returned None, and closed() was not called: {self.told}"

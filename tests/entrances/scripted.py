@@ -107,17 +107,23 @@ class Visit:
 
 
 class Scripted:
-    """Accept connections one after the other, and let a script have each."""
+    """Accept connections, one after the other or in a thread each, and let a script have each."""
 
     def __init__(
-        self, script: Callable[[Visit], object], *, tls: ssl.SSLContext | None = None, path: str | None = None
+        self,
+        script: Callable[[Visit], object],
+        *,
+        tls: ssl.SSLContext | None = None,
+        path: str | None = None,
+        parallel: bool = False,
     ) -> None:
         self.script = script
         self.tls = tls
+        self.parallel = parallel
         self.errors: list[BaseException] = []
         self.visits: list[Visit] = []
         if path is None:
-            self.listener = socket.create_server(("127.0.0.1", 0))
+            self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
             self.port: int = self.listener.getsockname()[1]
         else:
             self.listener = socket.socket(socket.AF_UNIX)
@@ -131,24 +137,34 @@ class Scripted:
         return f"ws://127.0.0.1:{self.port}" if self.tls is None else f"wss://localhost:{self.port}"
 
     def _run(self) -> None:
+        threads = []
         while True:
             try:
                 sock, _ = self.listener.accept()
             except OSError:
-                return
-            with contextlib.closing(sock):
-                try:
-                    if self.tls is not None:
-                        sock.settimeout(BOUND)
-                        sock = self.tls.wrap_socket(sock, server_side=True)
-                    with contextlib.closing(sock):
-                        visit = Visit(sock)
-                        self.visits.append(visit)
-                        self.script(visit)
-                except (EOFError, OSError):
-                    pass  # the client went away, as some are told to
-                except BaseException as error:
-                    self.errors.append(error)
+                break
+            if self.parallel:
+                threads.append(threading.Thread(target=self._serve, args=(sock,), daemon=True))
+                threads[-1].start()
+            else:
+                self._serve(sock)
+        for thread in threads:
+            thread.join(BOUND)
+
+    def _serve(self, sock: Any) -> None:
+        with contextlib.closing(sock):
+            try:
+                if self.tls is not None:
+                    sock.settimeout(BOUND)
+                    sock = self.tls.wrap_socket(sock, server_side=True)
+                with contextlib.closing(sock):
+                    visit = Visit(sock)
+                    self.visits.append(visit)
+                    self.script(visit)
+            except (EOFError, OSError):
+                pass  # the client went away, as some are told to
+            except BaseException as error:
+                self.errors.append(error)
 
     def stop(self) -> None:
         with contextlib.suppress(OSError):
@@ -162,10 +178,14 @@ class Scripted:
 
 @contextlib.contextmanager
 def scripted(
-    script: Callable[[Visit], object], *, tls: ssl.SSLContext | None = None, path: str | None = None
+    script: Callable[[Visit], object],
+    *,
+    tls: ssl.SSLContext | None = None,
+    path: str | None = None,
+    parallel: bool = False,
 ) -> Iterator[Scripted]:
-    """Run a script for each connection."""
-    server = Scripted(script, tls=tls, path=path)
+    """Run a script for each connection; ``parallel`` lets them run at the same time."""
+    server = Scripted(script, tls=tls, path=path, parallel=parallel)
     try:
         yield server
     finally:

@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from tests.promises.wire import (
     ACCEPT,
@@ -233,7 +233,7 @@ def warm_up(server: Server) -> None:
             peer.send(frame(TEXT, b"hello" * 100) + frame(PING) + close_frame(1000))
             peer.read_to_close()
             peer.read_to_end()
-    _baselines[server.pid] = _read_status(server.pid, "VmRSS")
+    set_baseline(server.pid)
     idle = server.fds()
     for _ in range(30):
         time.sleep(0.01)
@@ -241,16 +241,23 @@ def warm_up(server: Server) -> None:
     _idle_fds[server.pid] = idle
 
 
+class Process(Protocol):
+    """A process of ours, seen from outside."""
+
+    @property
+    def pid(self) -> int: ...
+
+
 class Memory:
     """
-    What the server grows to at the peak of a block, in bytes of resident memory.
+    What a process, the server mostly, grows to at the peak of a block, in bytes of resident memory.
 
-    It is counted from :func:`warm_up` on: one attack after the other has to stay below the bound,
+    It is counted from :func:`set_baseline` on: one attack after the other has to stay below the bound,
     and none can hide in what another has left. The kernel keeps the high-water mark (``VmHWM``).
     """
 
-    def __init__(self, server: Server) -> None:
-        self.pid = server.pid
+    def __init__(self, process: Process) -> None:
+        self.pid = process.pid
         self.growth = 0
 
     def __enter__(self) -> Memory:
@@ -258,7 +265,7 @@ class Memory:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.growth = _read_status(self.pid, "VmHWM") - _baselines[self.pid]
+        self.growth = read_status(self.pid, "VmHWM") - _baselines[self.pid]
 
     @property
     def text(self) -> str:
@@ -281,7 +288,13 @@ def count_fds(server: Server) -> int:
     return server.fds() - _idle_fds[server.pid]
 
 
-def _read_status(pid: int, name: str) -> int:
+def set_baseline(pid: int) -> None:
+    """Count a process' memory from here on."""
+    _baselines[pid] = read_status(pid, "VmRSS")
+
+
+def read_status(pid: int, name: str) -> int:
+    """Return what the kernel tells of a process, in bytes."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(name):
             return int(line.split()[1]) * KiB

@@ -1,4 +1,4 @@
-"""Servers for the promises: one of each kind for all tests, and fresh ones for those who count bytes."""
+"""Servers and clients for the promises: one of each kind for all, fresh ones for those who count bytes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.clients import KINDS
 from tests.promises.attacker import wait_idle, warm_up
+from tests.promises.clientside import ClientProcess
 from tests.servers import Server, start
 
 APP = "tests.promises.app:app"
@@ -90,3 +92,24 @@ def fresh(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield server
         assert server.pid == pid, f"the worker has died:\n{server.log}"
         check_log(server.log)
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def client_process(request: pytest.FixtureRequest) -> Iterator[ClientProcess]:
+    process = ClientProcess(request.param)
+    try:
+        process.warm_up()
+        yield process
+        check_log(process.log)
+        assert "Warning" not in process.log, process.log
+    finally:
+        process.stop()
+
+
+@pytest.fixture
+def clients(client_process: ClientProcess) -> Iterator[ClientProcess]:
+    """Clients of one kind; nothing may be left of what a server did to them, nor may it be in the log."""
+    before = len(client_process.log)
+    yield client_process
+    client_process.check_idle()
+    check_log(client_process.log[before:])

@@ -1,0 +1,83 @@
+"""P31: whatever a server does, a client of any kind ends with a typed exception or a close code, and soon."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from tests.core.wire import BINARY, build_frame
+from tests.entrances.scripted import scripted
+from tests.promises.attacker import Memory, report
+from tests.promises.bad_servers import (
+    ENDED,
+    REFUSED,
+    SLOW,
+    WITH_DEFLATE,
+    Script,
+    send_endlessly,
+    send_small_bombs,
+)
+from tests.promises.clientside import SLACK, ClientProcess, Job, Outcome
+from tests.promises.wire import MiB
+
+BOUND = 8 * MiB
+
+
+def ask(clients: ClientProcess, job: Job) -> Outcome:
+    """Let a client do something that must not cost more than is promised."""
+    with Memory(clients) as memory:
+        outcome = clients.ask(job)
+    outcome.check()
+    report(f"P31 {clients.kind}", growth=memory.text, seconds=f"{outcome.seconds:.2f}")
+    assert memory.growth <= BOUND
+    return outcome
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_p31_server_that_opens_no_websocket_is_a_handshakeerror(clients: ClientProcess, name: str) -> None:
+    bad = REFUSED[name]
+    with scripted(bad.script) as server:
+        outcome = ask(clients, Job(server.url, bad.options))
+    assert bad.error in outcome.error
+    assert outcome.status == bad.status
+    assert bad.match in outcome.message
+    assert outcome.body <= 64 * 1024
+    assert outcome.seconds <= SLACK
+
+
+def test_p31_slow_servers_have_open_timeout_for_all_of_it(clients: ClientProcess) -> None:
+    with contextlib.ExitStack() as stack:
+        jobs = []
+        for bad in SLOW.values():
+            server = stack.enter_context(scripted(bad.script))
+            jobs.append(Job(server.url, {"open_timeout": 0.5, **bad.options}))
+        outcomes = clients.ask_all(jobs)
+    for bad, outcome in zip(SLOW.values(), outcomes, strict=True):
+        outcome.check()
+        assert bad.error in outcome.error
+        assert bad.match in outcome.message
+        assert outcome.seconds <= 0.5 + SLACK
+
+
+@pytest.mark.parametrize("name", ENDED)
+def test_p31_server_that_breaks_the_rules_is_told_so(clients: ClientProcess, name: str) -> None:
+    bad = ENDED[name]
+    with scripted(bad.script) as server:
+        outcome = ask(clients, Job(server.url, bad.options))
+    assert (outcome.code, outcome.sizes) == (bad.code, bad.sizes)
+    assert outcome.seconds <= SLACK
+
+
+@pytest.mark.parametrize(
+    "script",
+    [send_small_bombs, send_endlessly(b"", build_frame(BINARY, bytes(65536)))],
+    ids=["small-bombs", "endless-messages"],
+)
+def test_p31_server_that_sends_more_than_is_read_costs_its_share(
+    clients: ClientProcess, script: Script
+) -> None:
+    """Nobody takes the messages for a while; so they wait in the network, and not here."""
+    with scripted(script) as server:
+        outcome = ask(clients, Job(server.url, WITH_DEFLATE, hold=0.5, take=3))
+    assert len(outcome.sizes) == 3
