@@ -44,8 +44,10 @@ class Queued:
         self._websocket = websocket
 
     def __await__(self) -> Generator[Any, None, None]:
-        link = self._websocket._task_link()
-        return _NOTHING if link.has_room else link.wait_for_room().__await__()
+        websocket = self._websocket
+        # A client that is not connected can be told to close.
+        link = None if websocket._link is None else websocket._task_link()
+        return _NOTHING if link is None or link.has_room else link.wait_for_room().__await__()
 
 
 class WebSocket(_WebSocket):

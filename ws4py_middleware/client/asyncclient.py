@@ -1,0 +1,163 @@
+"""
+The client for asyncio.
+
+::
+
+    from ws4py_middleware.client.asyncclient import AsyncWebSocketClient
+
+    async with AsyncWebSocketClient("wss://example.com/chat", protocols=["chat"]) as client:
+        await client.send("hello")
+        async for message in client:
+            print(message)
+
+Each connection has one task, of the manager that the loop has (:func:`.process.get_task_manager`); so there
+may be thousands in a loop. Hooks are called, or awaited, in it, one after the other. uvloop will do, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
+
+from ..async_websocket import Queued
+from ..async_websocket import WebSocket as AsyncWebSocket
+from ..process import get_task_manager
+from ..websocket import WebSocket
+from .asyncdialing import drive_async
+from .base import ClientBase
+from .dialing import Deadline
+
+if TYPE_CHECKING:
+    from ..link import Link
+    from ..tasklink import TaskLink
+    from ..tasks import TaskManager
+
+__all__ = ["AsyncWebSocketClient"]
+
+#: How long hooks may take beyond the closing handshake, until they are cancelled; seconds.
+_PATIENCE = 1.0
+
+_Client = TypeVar("_Client", bound="AsyncWebSocketClient")
+
+
+class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
+    """
+    A WebSocket that connects to a server, and lives in the asyncio loop in which it does.
+
+    ``async with`` connects, and makes the closing handshake at its end; a hook that still runs when the time
+    for that is over is cancelled. Hooks may be ``async def``. A class without ``received_message()`` has its
+    messages by ``await client.receive()`` and ``async for``: none is lost, and the server has to wait while
+    nobody asks for more.
+
+    The arguments, and what can be wrong with them, are those of :class:`.base.ClientBase`.
+    """
+
+    _is_connecting = False
+
+    async def connect(self) -> None:
+        """
+        Connect, and make the opening handshake; all of it within ``policy.open_timeout``.
+
+        When it returns, :meth:`opened` has been called; one that is ``async`` has begun. When the last
+        connection is being closed, its end is waited for. To cancel it leaves nothing behind.
+
+        Raises:
+            HandshakeError: The server refuses: ``status``, ``headers`` and ``body`` are its answer's.
+                Or it is no server of WebSockets, or went away; then the ``status`` may be 0.
+            OSError: There is no connection: the name is not known, nobody listens, the certificate is
+                not the server's (:exc:`ssl.SSLCertVerificationError`), ...
+            TimeoutError: It took too long; the message says what.
+            RuntimeError: It is connected, or about to be.
+        """
+        if self._is_connecting:
+            raise RuntimeError("it is about to be connected already; wait for that")
+        self._is_connecting = True
+        try:
+            if (link := self._find_ending()) is not None:
+                await self._wait_released(link)
+            self._forget_last()
+            await self._open(get_task_manager())
+        finally:
+            self._is_connecting = False
+
+    async def _open(self, manager: TaskManager) -> None:
+        """Make one connection."""
+        protocol, early = await drive_async(self.converse(), Deadline(self.policy.open_timeout), manager)
+        stream = protocol.stream
+        try:
+            manager.attach(self, stream, policy=self.policy, early=early)
+        except BaseException:
+            stream.abort()
+            raise
+        link = self._ensure_link()
+        stream.bind(link)
+        if type(self).received_message is WebSocket.received_message:
+            # Whoever asks for messages gets them all, from the first one on.
+            link.expect_receive()
+        try:
+            await asyncio.sleep(0)  # the task of the connection comes first, with opened()
+        except BaseException:
+            link.terminate()
+            raise
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def close(self, code: int | None = 1000, reason: str = "") -> Queued:  # type: ignore[override]
+        """
+        Begin the closing handshake; see :meth:`.WebSocket.close`. Without a connection, do nothing.
+
+        Whoever waits afterwards, in :meth:`run` or :meth:`receive`, waits for ``policy.close_timeout``
+        at most.
+        """
+        return super().close(code, reason) if self._link is not None else Queued(self)
+
+    async def run(self) -> None:  # type: ignore[override]
+        """
+        Wait until the connection has ended; who reconnects in :meth:`closed` goes on.
+
+        Raises:
+            ConnectionClosed: There was none.
+        """
+        link = self._ensure_link()
+        while True:
+            await self._wait_released(link)
+            if self._link is None or self._link is link:
+                return
+            link = self._link
+
+    async def _wait_released(self, link: Link) -> None:
+        if link.is_mine:
+            raise RuntimeError("the end of a connection cannot be waited for in one of its hooks")
+        await cast("TaskManager", link.loop).wait_released(self)
+
+    async def _leave(self) -> None:
+        """Make the closing handshake, and leave no hook behind."""
+        link = self._link
+        if link is None:
+            return
+        self.close()
+        task = cast("TaskManager", link.loop).task_of(self)
+        if task is None or link.is_mine:
+            return
+        timeout = self.policy.close_timeout
+        await asyncio.wait([task], timeout=None if timeout is None else timeout + _PATIENCE)
+        if not task.done():
+            task.cancel()  # a hook waits, perhaps for what nobody does any more
+            await asyncio.wait([task], timeout=_PATIENCE)
+
+    async def __aenter__(self: _Client) -> _Client:
+        if not self.is_open:
+            await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._leave()
+
+    def __enter__(self) -> NoReturn:
+        raise TypeError("write 'async with': this client lives in an asyncio loop")
+
+    def _task_link(self) -> TaskLink:
+        return cast("TaskLink", self._ensure_link())
