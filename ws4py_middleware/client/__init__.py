@@ -17,7 +17,10 @@ something; or in a :class:`~ws4py_middleware.manager.WebSocketManager`, with tho
 ``base``       what every client has, and the opening as a conversation
 ``steps``      what that conversation is made of
 ``urls``       what a URL says
-``redirects``  what each server on the way is asked
+``redirects``  what each server on the way is asked, and where that is
+``proxies``    which proxy is on the way, if any
+``tunnels``    through it
+``socks``      the same in SOCKS5
 ``answers``    what it says to that
 ``tls``        whom to believe
 ``dialing``    the driver of the conversation that blocks
@@ -80,7 +83,7 @@ class WebSocketBaseClient(ClientBase):
             RuntimeError: It is connected.
         """
         self._end_last()
-        self.sock, early = drive(self.converse(), Deadline(self.policy.open_timeout), net=socket)
+        self.sock, early = self._open(Deadline(self.policy.open_timeout))
         try:
             link = self._make_link(self.sock, early)
         except BaseException:
@@ -103,6 +106,10 @@ class WebSocketBaseClient(ClientBase):
         self._pump = None
         self._forget_last()
 
+    def _open(self, deadline: Deadline) -> tuple[Any, bytes]:
+        """Return the connection, upgraded, and what came behind the 101."""
+        return drive(self.converse(), deadline, net=socket)
+
     def _make_link(self, sock: Any, early: bytes) -> Link:
         transport: TransportLike
         try:
@@ -110,11 +117,15 @@ class WebSocketBaseClient(ClientBase):
         except TypeError:
             transport = SourceTransport(sock)  # a test's, that stands in for a socket
         conn = Connection(self._side, self.policy, self.extensions or (), now=monotonic())
-        pump = self._pump = Pump()
+        pump = self._make_pump()
         link = self._bind(Link(self, transport, conn, pump))
         pump.bind(link)
         link.begin(early)
         return link
+
+    def _make_pump(self) -> Pump:
+        pump = self._pump = Pump()
+        return pump
 
     def handshake_ok(self) -> None:
         """Go on when the handshake is done: call :meth:`opened`. Others give the client to a manager here."""

@@ -13,18 +13,20 @@ import functools
 import ipaddress
 import os
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from .steps import Conversation, Dial, DialUnix, Receive, Send, StartTLS, Step
 
 __all__ = [
     "RETRY",
     "Deadline",
+    "Waits",
     "connect_tcp",
     "connect_unix",
     "drive",
@@ -32,6 +34,8 @@ __all__ = [
     "no_address",
     "no_connection",
 ]
+
+_Result = TypeVar("_Result")
 
 #: Until a Unix socket with a full backlog is asked again; seconds.
 RETRY = 0.01
@@ -87,13 +91,56 @@ class Deadline:
             raise self.error(step) from None
 
 
-def drive(conversation: Conversation, deadline: Deadline, *, net: Any = socket) -> tuple[Any, bytes]:
+class Waits:
+    """What makes a driver wait beside its sockets, in threads; gevent has ways of its own."""
+
+    def sleep(self, seconds: float) -> None:
+        """Let some time pass."""
+        time.sleep(seconds)
+
+    def call(self, function: Callable[[], _Result], timeout: float, name: str) -> _Result:
+        """
+        Call what takes no time-out.
+
+        Raises:
+            TimeoutError: It took too long, and is left alone in its thread.
+        """
+        results: list[_Result] = []
+        errors: list[Exception] = []
+
+        def run() -> None:
+            try:
+                results.append(function())
+            except Exception as error:  # noqa: BLE001 - it is raised below
+                errors.append(error)
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        thread.start()
+        thread.join(timeout)
+        if errors:
+            raise errors[0]
+        if not results:
+            raise TimeoutError
+        return results[0]
+
+    def wrap(self, context: ssl.SSLContext, sock: Any, name: str) -> Any:
+        """Put a socket into TLS, whose handshake is still to be made."""
+        return context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
+
+
+_WAITS = Waits()
+
+
+def drive(
+    conversation: Conversation, deadline: Deadline, *, net: Any = socket, waits: Waits = _WAITS
+) -> tuple[Any, bytes]:
     """
     Do what a conversation asks for; this blocks.
 
     Args:
         deadline: When all of it has to be done.
         net: The module ``socket``, or one like it.
+        waits: What else has to wait.
 
     Returns:
         The connected socket, whose time-out is anything, and what the conversation returned:
@@ -103,7 +150,7 @@ def drive(conversation: Conversation, deadline: Deadline, *, net: Any = socket) 
         TimeoutError: A step was not done in time; the message says which.
         Exception: Whatever else the conversation raises; the socket is closed then.
     """
-    line = _Line(deadline, net)
+    line = _Line(deadline, net, waits)
     try:
         step = next(conversation)
         while True:
@@ -125,17 +172,18 @@ def drive(conversation: Conversation, deadline: Deadline, *, net: Any = socket) 
 class _Line:
     """The one connection that a conversation has at a time."""
 
-    def __init__(self, deadline: Deadline, net: Any) -> None:
+    def __init__(self, deadline: Deadline, net: Any, waits: Waits) -> None:
         self.deadline = deadline
         self.net = net
+        self.waits = waits
         self.sock: Any = None
 
     def do(self, step: Step) -> bytes | None:
         """Do a step, and return its result."""
         if isinstance(step, Dial):
-            self.sock = connect_tcp(step.host, step.port, self.deadline, net=self.net)
+            self.sock = connect_tcp(step.host, step.port, self.deadline, net=self.net, waits=self.waits)
         elif isinstance(step, DialUnix):
-            self.sock = connect_unix(step.path, self.deadline, net=self.net)
+            self.sock = connect_unix(step.path, self.deadline, net=self.net, waits=self.waits)
         elif isinstance(step, StartTLS):
             self._start_tls(step)
         elif isinstance(step, Send):
@@ -155,9 +203,7 @@ class _Line:
 
     def _start_tls(self, step: StartTLS) -> None:
         # It takes the descriptor out of the socket there was.
-        self.sock = step.context.wrap_socket(
-            self.sock, server_hostname=step.name, do_handshake_on_connect=False
-        )
+        self.sock = self.waits.wrap(step.context, self.sock, step.name)
         with self.deadline.guard(self.sock, step.what):
             self.sock.do_handshake()
 
@@ -173,12 +219,13 @@ class _Line:
             return None
 
 
-def connect_tcp(host: str, port: int, deadline: Deadline, *, net: Any = socket) -> Any:
+def connect_tcp(host: str, port: int, deadline: Deadline, *, net: Any = socket, waits: Waits = _WAITS) -> Any:
     """
     Connect to the first address of a host that answers.
 
     Args:
         net: The module ``socket``, or one like it.
+        waits: What else has to wait.
 
     Raises:
         OSError: None did; the message has the reason of each.
@@ -186,7 +233,7 @@ def connect_tcp(host: str, port: int, deadline: Deadline, *, net: Any = socket) 
     """
     dial = Dial(host, port)
     where, step = dial.where, dial.what
-    addresses = _resolve(host, port, deadline, net)
+    addresses = _resolve(host, port, deadline, net, waits)
     errors: list[tuple[str, OSError]] = []
     for tried, (family, kind, proto, _, address) in enumerate(addresses):
         left = deadline.left(step)
@@ -212,7 +259,7 @@ def no_connection(where: str, errors: Sequence[tuple[str, OSError]]) -> OSError:
     return OSError(errors[-1][1].errno or 0, f"no connection to {where}{said}")
 
 
-def connect_unix(path: str, deadline: Deadline, *, net: Any = socket) -> Any:
+def connect_unix(path: str, deadline: Deadline, *, net: Any = socket, waits: Waits = _WAITS) -> Any:
     """
     Connect to a Unix socket.
 
@@ -228,35 +275,24 @@ def connect_unix(path: str, deadline: Deadline, *, net: Any = socket) -> Any:
             raise deadline.error(step) from None
         except BlockingIOError:
             # The backlog is full. Unlike TCP, nobody tries again by himself, nor tells when there is room.
-            time.sleep(RETRY)
+            waits.sleep(RETRY)
         except OSError as error:
             raise no_connection(repr(path), [("", error)]) from None
 
 
-def _resolve(host: str, port: int, deadline: Deadline, net: Any) -> list[Any]:
+def _resolve(host: str, port: int, deadline: Deadline, net: Any, waits: Waits) -> list[Any]:
     look_up = functools.partial(net.getaddrinfo, host, port, 0, net.SOCK_STREAM)
     if is_address(host):
         return list(look_up())
     step = f"the look-up of {host}"
-    if (left := deadline.left(step)) is None:
-        return _look_up(look_up, host)
-    # The system's resolver takes no time-out: it is left alone in its thread when it takes too long.
-    answer: list[Any] = []
-
-    def run() -> None:
-        try:
-            answer.append(_look_up(look_up, host))
-        except OSError as error:
-            answer.append(error)
-
-    thread = threading.Thread(target=run, name=f"look-up of {host}", daemon=True)
-    thread.start()
-    thread.join(left)
-    if not answer:
-        raise deadline.error(step)
-    if isinstance(answer[0], OSError):
-        raise answer[0]
-    return list(answer[0])
+    left = deadline.left(step)
+    try:
+        # The system's resolver takes no time-out.
+        return list(look_up() if left is None else waits.call(look_up, left, step))
+    except TimeoutError:
+        raise deadline.error(step) from None
+    except socket.gaierror as error:
+        raise no_address(host, error) from None
 
 
 def is_address(host: str) -> bool:
@@ -266,13 +302,6 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _look_up(look_up: Any, host: str) -> list[Any]:
-    try:
-        return list(look_up())
-    except socket.gaierror as error:
-        raise no_address(host, error) from None
 
 
 def no_address(host: str, error: socket.gaierror) -> socket.gaierror:

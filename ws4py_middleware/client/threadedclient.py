@@ -185,11 +185,8 @@ class WebSocketClient(WebSocketBaseClient):
         if thread.ident not in (None, get_ident()):
             thread.join()
 
-    def _bind(self, link: Link) -> Link:
-        pump = _ThreadPump()
-        pump.bind(link)
-        link.loop = pump
-        return super()._bind(link)
+    def _make_pump(self) -> Pump:
+        return _ThreadPump()  # and not to be found by the callers: it is the thread's
 
 
 _exiting = False
