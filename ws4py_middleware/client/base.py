@@ -20,9 +20,11 @@ from ..exc import ConnectionClosed, HandshakeError
 from ..link import Link
 from ..websocket import WebSocket
 from .answers import Answer, Part, ask, describe, parse_fields, parse_line, read_body
-from .redirects import Leg, first_leg
-from .steps import Conversation, Dial, DialUnix, StartTLS
-from .tls import SSLOptions, get_server_name, make_context
+from .proxies import choose_proxy, parse_proxy
+from .redirects import Leg, first_leg, is_redirect, next_leg
+from .steps import Conversation, Dial, DialUnix, HangUp, StartTLS
+from .tls import SSLOptions, get_server_name, make_context, without_identity
+from .tunnels import open_tunnel
 from .urls import Target, parse_url
 
 __all__ = ["ClientBase"]
@@ -45,11 +47,15 @@ class ClientBase(WebSocket):
         headers: Further headers of the request, pairs or a mapping; also ``Host`` and ``Origin``.
         exclude_headers: Names of headers not to send.
         policy: The limits and times; by default those of the class.
+        proxy: The URL of a proxy, ``http://user:password@host:port`` or ``socks5://…`` (extra
+            ``socks``); ``True`` takes the environment's, see :func:`.proxies.choose_proxy`, and
+            ``None`` none.
+        max_redirects: How many redirects are followed; 0 takes each for a refusal.
         reconnect: When to connect again by itself.
         settings: Settings of the policy by name, such as ``max_message_size=65536``.
 
     Raises:
-        ValueError: The URL is none, or has a fragment; or a header cannot be sent.
+        ValueError: The URL, or the proxy's, is none, or has a fragment; or a header cannot be sent.
         TypeError: There is no such setting.
     """
 
@@ -66,6 +72,8 @@ class ClientBase(WebSocket):
         exclude_headers: Iterable[str] | None = None,
         *,
         policy: Policy | None = None,
+        proxy: str | bool | None = True,
+        max_redirects: int = 0,
         reconnect: Any = None,
         **settings: Any,
     ) -> None:
@@ -83,6 +91,8 @@ class ClientBase(WebSocket):
             headers.items() if isinstance(headers, Mapping) else headers or ()
         )
         self.exclude_headers = [name.lower() for name in exclude_headers or ()]
+        self.proxy = proxy
+        self.max_redirects = max_redirects
         self.reconnect = reconnect
         #: The headers of the server's answer.
         self.response_headers: Sequence[tuple[str, str]] = ()
@@ -96,6 +106,10 @@ class ClientBase(WebSocket):
         self._userinfo = target.userinfo
         self._key = _make_key()
         self._key_is_fresh = True
+        if isinstance(proxy, str):
+            parse_proxy(proxy)
+            if target.unix_socket_path is not None:
+                raise ValueError("no proxy leads to a Unix socket; leave proxy out, or None")
         # What cannot be sent shows here, not at the first reconnection.
         self._build_request(self._first_leg())
 
@@ -157,29 +171,45 @@ class ClientBase(WebSocket):
         Raises:
             HandshakeError: The server refuses, or is none of WebSockets, or went away.
             OSError: What a step raised.
-            ValueError: :attr:`resource` or a header has what cannot be sent.
+            ValueError: :attr:`resource` or a header has what cannot be sent; or the environment names
+                a proxy that is none.
+            ImportError: The proxy is one of SOCKS, and socksio is not installed.
         """
         if not self._key_is_fresh:
             self._key = _make_key()
         leg = self._first_leg()
         request = self._build_request(leg)
-        yield from self._reach(leg.target)
-        self._key_is_fresh = False
-        answer = yield from ask(request, self.policy)
+        way = [leg]
+        while True:
+            yield from self._reach(leg)
+            self._key_is_fresh = False
+            answer = yield from ask(request, self.policy)
+            if not (self.max_redirects and is_redirect(answer)):
+                break
+            leg = next_leg(way, answer, self.max_redirects)
+            way.append(leg)
+            yield HangUp()
+            self._key = _make_key()
+            request = self._build_request(leg)
         yield from self._check(answer)
         return answer.rest
 
-    def _reach(self, target: Target) -> Part[None]:
+    def _reach(self, leg: Leg) -> Part[None]:
         """Connect to where the request is to be sent."""
-        is_tls = target.scheme.startswith("wss")
-        context = make_context(self.ssl_options) if is_tls else None
+        target = leg.target
+        options = without_identity(self.ssl_options) if leg.is_elsewhere else self.ssl_options
+        context = make_context(options) if target.scheme.startswith("wss") else None
         if target.unix_socket_path is not None:
             yield DialUnix(target.unix_socket_path)
         else:
             assert target.port is not None
-            yield Dial(target.host, target.port)
+            proxy = choose_proxy(self.proxy, target)
+            if proxy is None:
+                yield Dial(target.host, target.port)
+            else:
+                yield from open_tunnel(proxy, target.host, target.port, self.policy)
         if context is not None:
-            name = get_server_name(self.ssl_options, target.host)
+            name = get_server_name(options, target.host)
             yield StartTLS(context, name, name)
 
     def _check(self, answer: Answer) -> Part[None]:
@@ -189,7 +219,8 @@ class ClientBase(WebSocket):
             self.protocols, self.extensions = self.process_handshake_header(answer.lines)
         except HandshakeError as error:
             body = b"" if answer.status == 101 else (yield from read_body(answer))
-            raise HandshakeError(error.msg, answer.status, answer.headers, body) from None
+            hint = "" if not is_redirect(answer) else "; max_redirects says how many redirects are followed"
+            raise HandshakeError(error.msg + hint, answer.status, answer.headers, body) from None
 
     def process_response_line(self, response_line: bytes) -> None:
         """

@@ -181,7 +181,9 @@ class _Line:
     def do(self, step: Step) -> bytes | None:
         """Do a step, and return its result."""
         if isinstance(step, Dial):
-            self.sock = connect_tcp(step.host, step.port, self.deadline, net=self.net, waits=self.waits)
+            self.sock = connect_tcp(
+                step.host, step.port, self.deadline, role=step.role, net=self.net, waits=self.waits
+            )
         elif isinstance(step, DialUnix):
             self.sock = connect_unix(step.path, self.deadline, net=self.net, waits=self.waits)
         elif isinstance(step, StartTLS):
@@ -219,11 +221,14 @@ class _Line:
             return None
 
 
-def connect_tcp(host: str, port: int, deadline: Deadline, *, net: Any = socket, waits: Waits = _WAITS) -> Any:
+def connect_tcp(
+    host: str, port: int, deadline: Deadline, *, role: str = "", net: Any = socket, waits: Waits = _WAITS
+) -> Any:
     """
     Connect to the first address of a host that answers.
 
     Args:
+        role: What stands in front of host and port in messages.
         net: The module ``socket``, or one like it.
         waits: What else has to wait.
 
@@ -231,7 +236,7 @@ def connect_tcp(host: str, port: int, deadline: Deadline, *, net: Any = socket, 
         OSError: None did; the message has the reason of each.
         TimeoutError: Nor did they in time.
     """
-    dial = Dial(host, port)
+    dial = Dial(host, port, role)
     where, step = dial.where, dial.what
     addresses = _resolve(host, port, deadline, net, waits)
     errors: list[tuple[str, OSError]] = []

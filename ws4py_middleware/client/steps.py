@@ -32,10 +32,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["OPENING", "Conversation", "Dial", "DialUnix", "HangUp", "Receive", "Send", "StartTLS", "Step"]
+__all__ = [
+    "OPENING",
+    "Conversation",
+    "Dial",
+    "DialUnix",
+    "HangUp",
+    "Receive",
+    "Send",
+    "StartTLS",
+    "Step",
+    "build_where",
+]
 
 #: What is sent and received, unless a step says otherwise; for the message of a time-out.
 OPENING = "the opening handshake"
+
+
+def build_where(host: str, port: int) -> str:
+    """
+    Build host and port as one text, the address of IPv6 in brackets.
+
+    >>> build_where("::1", 80)
+    '[::1]:80'
+    """
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +66,13 @@ class Dial:
     #: A name or an address; IPv6 without brackets.
     host: str
     port: int
+    #: What stands in front of the two in messages, such as ``"the proxy "``.
+    role: str = ""
 
     @property
     def where(self) -> str:
-        """Host and port, as people write them."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        """Host and port, as messages have them."""
+        return self.role + build_where(self.host, self.port)
 
     @property
     def what(self) -> str:

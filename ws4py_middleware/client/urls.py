@@ -17,7 +17,15 @@ from urllib.parse import unquote
 
 from ..core.headers import quote
 
-__all__ = ["DEFAULT_PORTS", "Target", "build_basic_auth", "build_host", "parse_url"]
+__all__ = [
+    "DEFAULT_PORTS",
+    "Target",
+    "build_basic_auth",
+    "build_host",
+    "check_characters",
+    "parse_authority",
+    "parse_url",
+]
 
 #: The schemes, and the ports that go without saying; a Unix socket has none.
 DEFAULT_PORTS: dict[str, int | None] = {"ws": 80, "wss": 443, "ws+unix": None, "wss+unix": None}
@@ -62,8 +70,7 @@ def parse_url(url: str) -> Target:
     >>> parse_url("ws+unix:///run/app.sock").unix_socket_path
     '/run/app.sock'
     """
-    if found := _SPACE.search(url):
-        raise ValueError(f"the URL has {quote(found[0])} in it, which has to be percent-encoded")
+    check_characters(url)
     match = _URL.fullmatch(url)
     if match is None:
         raise ValueError("the URL is not one of a WebSocket, such as wss://example.com/chat")
@@ -74,16 +81,57 @@ def parse_url(url: str) -> Target:
         raise ValueError(
             f"the URL has the fragment {quote(match['fragment'])}; a WebSocket has none (write # as %23)"
         )
-    credentials, _, authority = match["authority"].rpartition("@")
-    userinfo = _parse_userinfo(credentials) if "@" in match["authority"] else None
-    host, port = _parse_authority(authority, scheme)
+    is_unix = scheme.endswith("+unix")
+    userinfo, host, port = parse_authority(
+        match["authority"], DEFAULT_PORTS[scheme], "localhost" if is_unix else ""
+    )
+    if is_unix and port is not None:
+        raise ValueError("the URL of a Unix socket has no port")
     path, query = match["path"], "" if match["query"] is None else f"?{match['query']}"
     socket_path = None
-    if scheme.endswith("+unix"):
+    if is_unix:
         socket_path, path = unquote(path, errors="surrogateescape"), "/"  # as the file system has it
         if not socket_path or "\0" in socket_path:
             raise ValueError("the URL has no path of a Unix socket, such as ws+unix:///run/app.sock")
     return Target(scheme, host, port, socket_path, _encode(path or "/") + _encode(query), userinfo)
+
+
+def check_characters(url: str) -> None:
+    """
+    Check that there is no character that no URL has.
+
+    Raises:
+        ValueError: There is a space, a line end or the like.
+    """
+    if found := _SPACE.search(url):
+        raise ValueError(f"the URL has {quote(found[0])} in it, which has to be percent-encoded")
+
+
+def parse_authority(
+    text: str, default_port: int | None, default_host: str = ""
+) -> tuple[tuple[str, str] | None, str, int | None]:
+    """
+    Parse ``user:password@host:port``.
+
+    Returns:
+        User and password, decoded, or ``None``; the host, an address without brackets; the port.
+
+    Raises:
+        ValueError: It is none; the message has nothing of the user and the password.
+    """
+    credentials, mark, text = text.rpartition("@")
+    userinfo = _parse_userinfo(credentials) if mark else None
+    match = _AUTHORITY.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{quote(text)} in the URL is not a host, such as example.com:8000 or [::1]:8000")
+    host = _parse_host(match["host"] or default_host)
+    digits = match["port"]
+    if not digits:
+        return userinfo, host, default_port
+    port = int(digits) if len(digits) <= 5 else 0
+    if not 1 <= port <= 65535:
+        raise ValueError(f"there is no port {quote(digits)}; they are 1 to 65535")
+    return userinfo, host, port
 
 
 def _parse_userinfo(text: str) -> tuple[str, str]:
@@ -93,23 +141,6 @@ def _parse_userinfo(text: str) -> tuple[str, str]:
     if ":" in user:
         raise ValueError("the URL's user has a colon, which basic authentication cannot carry")
     return user, password
-
-
-def _parse_authority(text: str, scheme: str) -> tuple[str, int | None]:
-    match = _AUTHORITY.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{quote(text)} in the URL is not a host, such as example.com:8000 or [::1]:8000")
-    is_unix = scheme.endswith("+unix")
-    host = _parse_host(match["host"] or ("localhost" if is_unix else ""))
-    digits = match["port"]
-    if not digits:
-        return host, DEFAULT_PORTS[scheme]
-    if is_unix:
-        raise ValueError("the URL of a Unix socket has no port")
-    port = int(digits) if len(digits) <= 5 else 0
-    if not 1 <= port <= 65535:
-        raise ValueError(f"there is no port {quote(digits)}; they are 1 to 65535")
-    return host, port
 
 
 def _parse_host(text: str) -> str:

@@ -1,0 +1,118 @@
+"""
+SOCKS5, :rfc:`1928`, with user and password, :rfc:`1929`; the messages are those of the package socksio.
+
+The proxy is given the server's name and looks it up itself, be its URL ``socks5://`` or ``socks5h://``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from ..exc import HandshakeError
+from .answers import Part, receive
+from .proxies import Proxy
+from .steps import Send, build_where
+
+__all__ = ["ask_socks"]
+
+_WHO = "the proxy"
+_WHAT = "the proxy's answer"
+
+#: The HTTP status that says the same as a reply; of the others it is 502. So refusals of all proxies
+#: can be told apart in one way.
+_STATUS = {2: 403, 6: 504, 7: 501, 8: 501}
+_LOGIN_REFUSED = 407
+
+#: The length of an address by its type; a name has its own in front of it.
+_LENGTHS = {1: 4, 4: 16}
+_NAME = 3
+
+
+def ask_socks(proxy: Proxy, host: str, port: int) -> Part[bytes]:
+    """
+    Ask for a connection to a server; return what came behind the answer.
+
+    Raises:
+        HandshakeError: The proxy refuses, or speaks something else.
+        ImportError: socksio is not installed; raised at once, before anything is sent.
+    """
+    try:
+        import socksio
+    except ImportError:
+        raise ImportError(
+            "a SOCKS proxy needs the package socksio: pip install 'ws4py_middleware[socks]'"
+        ) from None
+    return _Talk(proxy, socksio).ask(host, port)
+
+
+class _Talk:
+    """What is said to one proxy. socksio wants whole messages, and nothing in these marks their end."""
+
+    def __init__(self, proxy: Proxy, socksio: Any) -> None:
+        self.proxy = proxy
+        self.socksio = socksio
+        self.conn = socksio.SOCKS5Connection()
+        self.buffer = b""
+
+    def ask(self, host: str, port: int) -> Part[bytes]:
+        """Log in where that is asked for, and ask for the server."""
+        socksio = self.socksio
+        try:
+            yield from self._log_in()
+            command = socksio.SOCKS5Command.CONNECT
+            yield from self._send(socksio.SOCKS5CommandRequest.from_address(command, (host, port)))
+            data = yield from self._take(4)
+            code = socksio.SOCKS5ReplyCode(data[1:2])
+            if data[0] == 5 and code is not socksio.SOCKS5ReplyCode.SUCCEEDED:
+                # Behind a refusal not every proxy sends all of its message.
+                said = code.name.lower().replace("_", " ")
+                raise self._refuse(f"{said}; there is no way to {build_where(host, port)}", data[1])
+            if data[3] == _NAME:
+                data += yield from self._take(1)
+                data += yield from self._take(data[4] + 2)
+            else:
+                data += yield from self._take(_LENGTHS[data[3]] + 2)
+            self.conn.receive_data(data)
+        except (socksio.ProtocolError, ValueError, KeyError):
+            raise HandshakeError(f"{_WHO} {self.proxy.where} does not answer as one of SOCKS5", 0) from None
+        return self.buffer
+
+    def _log_in(self) -> Part[None]:
+        socksio, userinfo = self.socksio, self.proxy.userinfo
+        methods = [socksio.SOCKS5AuthMethod.NO_AUTH_REQUIRED]
+        if userinfo is not None:
+            methods.append(socksio.SOCKS5AuthMethod.USERNAME_PASSWORD)
+        yield from self._send(socksio.SOCKS5AuthMethodsRequest(methods))
+        data = yield from self._take(2)
+        if data[0] != 5:
+            raise ValueError("another version")
+        method = self.conn.receive_data(data).method
+        if method not in methods:
+            wanted = "none of ours" if userinfo else "a user and a password, which its URL does not have"
+            raise self._refuse(f"it wants {wanted}", None)
+        if userinfo is not None and method is socksio.SOCKS5AuthMethod.USERNAME_PASSWORD:
+            user, password = userinfo
+            yield from self._send(socksio.SOCKS5UsernamePasswordRequest(user.encode(), password.encode()))
+            if not self.conn.receive_data((yield from self._take(2))).success:
+                raise self._refuse("it does not take the user and the password", None)
+
+    def _refuse(self, why: str, code: int | None) -> HandshakeError:
+        status = _LOGIN_REFUSED if code is None else _STATUS.get(code, 502)
+        return HandshakeError(f"{_WHO} {self.proxy.where} refused: {why}", status)
+
+    def _send(self, request: Any) -> Part[None]:
+        self.conn.send(request)
+        # Who takes no more has perhaps answered already.
+        with contextlib.suppress(ConnectionError):
+            yield Send(self.conn.data_to_send(), _WHAT)
+
+    def _take(self, size: int) -> Part[bytes]:
+        """Read exactly so many bytes."""
+        while len(self.buffer) < size:
+            data = yield from receive(_WHO, _WHAT)
+            if not data:
+                raise HandshakeError(f"{_WHO} closed the connection before the end of its answer", 0)
+            self.buffer += data
+        taken, self.buffer = self.buffer[:size], self.buffer[size:]
+        return taken
