@@ -81,6 +81,19 @@ ensure_venv() {
     ensure_installed "$VENV" "$python" "$1"
 }
 
+# ensure_node -- Node, Debian's where there is none, and the packages that the tests of interoperation
+# need, as they are in the lock file.
+ensure_node() {
+    local folder=$ROOT/tests/interop/node wanted
+    if ! command -v node >/dev/null || ! command -v npm >/dev/null; then apt_install nodejs npm; fi
+    wanted=$(cat "$folder/package.json" "$folder/package-lock.json" | cksum)
+    if [ "$(cat "$folder/node_modules/.installed" 2>/dev/null)" = "$wanted" ]; then return 0; fi
+    say "installing Node's packages in $folder (Node $(node --version))"
+    npm ci --prefix "$folder" --no-audit --no-fund --loglevel=error \
+        || die "Node's packages could not be installed; please run: npm ci --prefix $folder"
+    echo "$wanted" >"$folder/node_modules/.installed"
+}
+
 # ensure_chromium -- a chromium on PATH: Debian's; elsewhere (Ubuntu's package is a snap, which cannot
 # see the profiles that tests make) the one that Playwright fetches, linked into .venv/bin.
 ensure_chromium() {
