@@ -98,11 +98,15 @@ class ClientProtocol(StreamProtocol):
         assert self.transport is not None
         if self.stream.pending():
             raise ssl.SSLError("the peer did not wait for the TLS handshake")
-        transport = await asyncio.get_running_loop().start_tls(
-            self.transport, self, context, server_hostname=name, ssl_handshake_timeout=_NEVER
-        )
-        if transport is None:  # asyncio says so when the connection is lost meanwhile
-            raise ConnectionResetError("the connection was lost in the TLS handshake")
+        lost = ConnectionResetError("the connection was lost in the TLS handshake")
+        try:
+            transport = await asyncio.get_running_loop().start_tls(
+                self.transport, self, context, server_hostname=name, ssl_handshake_timeout=_NEVER
+            )
+        except ConnectionError as error:
+            raise (error if str(error) else lost) from None  # asyncio's own says nothing
+        if transport is None:  # that, too, is how asyncio says it
+            raise lost
         self.transport = transport
         self.stream.go_on_with(transport)
 
