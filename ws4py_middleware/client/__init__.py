@@ -100,9 +100,10 @@ class WebSocketBaseClient(ClientBase):
             link.expect_receive()
 
     def _end_last(self) -> None:
-        link = self._find_ending()
-        if link is not None:
-            link.wait_released()
+        self._find_ending()  # raises when it is no end
+        link = self._link
+        if link is not None and (not link.is_closed or (link.loop.may_wait() and not link.is_mine)):
+            link.wait_released()  # hooks are called one after the other, and closed() may still run
         self._pump = None
         self._forget_last()
 

@@ -135,9 +135,6 @@ class WebSocketClient(WebSocketBaseClient):
         """Connect, and start the thread; see :meth:`.WebSocketBaseClient.connect`."""
         if _exiting:
             raise ConnectionClosed("the interpreter exits; nothing is connected any more")
-        link = self._link
-        if link is not None and link.is_closed and not link.is_mine:
-            link.wait_released()  # hooks are called one after the other: closed() may still run
         super().connect()
 
     def handshake_ok(self) -> None:
