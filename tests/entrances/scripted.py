@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -104,6 +105,11 @@ class Visit:
         if not data:
             raise EOFError
         return data
+
+
+def reset(visit: Visit) -> None:
+    """Let the connection end with RST in place of FIN."""
+    visit.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 class Scripted:

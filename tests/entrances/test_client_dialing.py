@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import select
 import socket
 import ssl
 import threading
@@ -15,11 +17,12 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.entrances.scripted import Visit, no_leaks, scripted, text
-from tests.servers import certificates, client_context, free_port, server_context
+from tests.entrances.scripted import Visit, no_leaks, reset, scripted, text
+from tests.servers import certificates, client_context, free_port, server_context, wait_for
 from ws4py_middleware import client as client_module
 from ws4py_middleware.client import WebSocketBaseClient
-from ws4py_middleware.client.dialing import Deadline, connect_tcp, connect_unix
+from ws4py_middleware.client.dialing import Deadline, Waits, connect_tcp, connect_unix, drive
+from ws4py_middleware.client.steps import Conversation, Dial, StartTLS
 from ws4py_middleware.client.tls import make_context
 
 
@@ -302,3 +305,27 @@ def test_interrupted_while_dialing_leaves_no_socket(monkeypatch: pytest.MonkeyPa
         with pytest.raises(KeyboardInterrupt):
             get_hello(server.url.replace("ws://127.0.0.1", "wss://localhost"))
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_reset_before_tls_leaves_no_descriptor_even_while_the_error_is_kept() -> None:
+    class Late(Waits):
+        """Puts a socket into TLS when the reset has arrived."""
+
+        def wrap(self, context: ssl.SSLContext, sock: Any, name: str) -> Any:
+            poller = select.poll()
+            poller.register(sock, select.POLLIN)
+            assert poller.poll(5000)
+            return super().wrap(context, sock, name)
+
+    def conversation() -> Conversation:
+        yield Dial("127.0.0.1", server.port)
+        yield StartTLS(client_context(), "localhost", "localhost")
+        return b""
+
+    with scripted(reset) as server:
+        descriptors = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(OSError, match="reset") as caught:
+            drive(conversation(), Deadline(5), waits=Late())
+        assert caught.value.errno == errno.ECONNRESET
+        wait_for(lambda: server.visits != [])
+        assert len(os.listdir("/proc/self/fd")) <= descriptors

@@ -16,6 +16,7 @@ import socket
 import ssl
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
@@ -205,7 +206,11 @@ class _Line:
 
     def _start_tls(self, step: StartTLS) -> None:
         # It takes the descriptor out of the socket there was.
-        self.sock = self.waits.wrap(step.context, self.sock, step.name)
+        try:
+            self.sock = self.waits.wrap(step.context, self.sock, step.name)
+        except OSError as error:
+            _close_wrapped(error)
+            raise
         with self.deadline.guard(self.sock, step.what):
             self.sock.do_handshake()
 
@@ -219,6 +224,18 @@ class _Line:
             return bytes(self.sock.recv(_SIZE))
         except TimeoutError:
             return None
+
+
+def _close_wrapped(error: OSError) -> None:
+    """
+    Close the socket that ``wrap_socket()`` has made and not returned.
+
+    Before Python 3.13 nobody does, when the peer has reset the connection by then; and it has the descriptor.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        made = frame.f_locals.get("self")
+        if isinstance(made, ssl.SSLSocket):
+            made.close()
 
 
 def connect_tcp(
