@@ -229,7 +229,8 @@ class AsyncioTransport:
         if self._is_lost or self._transport.is_closing():
             return
         if self._transport.can_write_eof():
-            self._transport.write_eof()
+            with contextlib.suppress(OSError):  # it was reset, as we hear soon
+                self._transport.write_eof()
         else:
             self._close()
 
