@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from scripts.lib.autobahn.clients import RUNNERS
 from scripts.lib.autobahn.docs import build_page
-from scripts.lib.autobahn.run import choose_cases, count_tracebacks
-from scripts.lib.autobahn.targets import TARGETS, accept, find_surprises, read_expected
+from scripts.lib.autobahn.run import check, count_tracebacks
+from scripts.lib.autobahn.suite import choose_cases
+from scripts.lib.autobahn.targets import CLIENTS, TARGETS, USUAL, accept, find_surprises, read_expected
 from scripts.lib.autobahn.verdicts import Verdict, format_verdicts, read_verdicts
 from tests.servers import ROOT
 
@@ -123,13 +125,36 @@ def test_only_servers_that_speak_the_protocol_themselves_may_be_known_for_someth
     assert all(TARGETS[name].asgi for name in read_expected())
 
 
-def test_build_page_has_a_row_for_each_server_and_lists_what_is_not_fine() -> None:
+def test_find_surprises_a_client_is_known_for_nothing() -> None:
+    assert not set(read_expected()) & {name for name, target in TARGETS.items() if target.is_client}
+
+
+def test_check_of_a_run_without_any_result_is_short(capsys: pytest.CaptureFixture[str]) -> None:
+    missing = [Verdict(f"9.1.{case}", "MISSING", "MISSING", 0.0) for case in range(100)]
+    assert not check("client-base", missing, {})
+    assert capsys.readouterr().out.count("NOT FINE") < 50
+    assert len(format_verdicts(missing).splitlines()) == 3
+
+
+def test_every_kind_of_client_has_a_runner_and_is_usual() -> None:
+    assert set(CLIENTS) == set(RUNNERS)
+    assert {f"client-{kind}" for kind in CLIENTS} - set(USUAL) == {"client-base"}, "the others stand on it"
+
+
+def test_build_page_has_a_row_for_each_target_and_lists_what_is_not_fine() -> None:
     page = build_page(
-        {"sync": [GOOD], "uvicorn": [BAD, Verdict("1.1.2", "FAILED", "UNCLEAN", 0.1)]},
+        {
+            "sync": [GOOD],
+            "uvicorn": [BAD, Verdict("1.1.2", "FAILED", "UNCLEAN", 0.1)],
+            "client-threaded": [GOOD],
+        },
         {"1": "Framing"},
         "Python 3",
     )
-    assert "| gunicorn sync | 1 | OK 1 | OK 1 |" in page
+    servers, clients = page.split("## Clients")
+    assert "| gunicorn sync | 1 | OK 1 | OK 1 |" in servers
+    assert "| threaded client | 1 | OK 1 | OK 1 |" in clients
     assert "| 1: Framing | 1 | OK 1 | FAILED 2 |" in page
+    assert "| section | cases | threaded client |" in page
     assert "## uvicorn, websockets-sansio: the server's own code does these otherwise" in page
     assert "- FAILED, close UNCLEAN: 1.1.1, 1.1.2" in page

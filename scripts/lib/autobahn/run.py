@@ -1,5 +1,6 @@
 """
-Run wstest's fuzzing client against the echo example on one server after the other.
+Run wstest against one target after the other, or several at a time: its fuzzing client against the echo
+example on each server, its fuzzing server against each client.
 
 ``scripts/autobahn`` is the entrance, and its head is the manual.
 """
@@ -7,89 +8,52 @@ Run wstest's fuzzing client against the echo example on one server after the oth
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import platform
 import re
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import version
 from pathlib import Path
 
 from scripts.lib.autobahn.docs import build_page
-from scripts.lib.autobahn.targets import TARGETS, USUAL, Known, accept, find_surprises, read_expected
+from scripts.lib.autobahn.suite import choose_cases, run_fuzzing_client, run_fuzzing_server
+from scripts.lib.autobahn.targets import (
+    CLIENTS,
+    SERVERS,
+    TARGETS,
+    USUAL,
+    Known,
+    accept,
+    find_surprises,
+    read_expected,
+)
 from scripts.lib.autobahn.verdicts import Verdict, format_verdicts, read_verdicts
 from tests.servers import ROOT, start
 
-CORE = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"]
-LIMITS = ["9.*"]
-# The compression cases whose messages are of 8 KiB or less: 7 % of the time of 12.* and 13.*
-SMALL_DEFLATE = [
-    f"{section}.{group}.{size}"
-    for section, groups in ((12, 5), (13, 7))
-    for group in range(1, groups + 1)
-    for size in (1, 2, 3, 4, 5, 6, 11)
-]
-SETS = {
-    "all": ["*"],
-    "none": [],
-    "core": CORE,
-    "limits": LIMITS,
-    "deflate": ["12.*", "13.*"],
-    "ci": CORE + LIMITS + SMALL_DEFLATE,
-}
+#: How many surprises are told of: of a target that did not start, every case is one.
+MANY = 30
 
 
-def choose_cases(wanted: str, known: Sequence[str]) -> list[str]:
-    """
-    Turn set names, prefixes and case names into the cases they mean, in the suite's order.
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a run against one target brought."""
 
-    Raises:
-        SystemExit: One of them means nothing.
-    """
-    chosen: set[str] = set()
-    for word in wanted.split(","):
-        for pattern in SETS.get(word.strip(), [word.strip()]):
-            prefix = pattern[:-1] if pattern.endswith("*") else None
-            found = [c for c in known if c == pattern or (prefix is not None and c.startswith(prefix))]
-            if not found:
-                raise SystemExit(f"autobahn: there is no case {pattern!r}")
-            chosen.update(found)
-    return [case for case in known if case in chosen]
+    name: str
+    verdicts: Sequence[Verdict]
+    #: What went wrong besides: tracebacks, a server that did not stop.
+    problems: Sequence[str]
+    wall: float
 
-
-def run_wstest(name: str, port: int, cases: Sequence[str], folder: Path, limit: float) -> None:
-    """Run the fuzzing client; its reports are in ``folder`` afterwards, also when it is cut short."""
-    # Patient enough for a loaded machine; the suite's own values are 1 s.
-    options = (
-        os.environ.get("WSTEST_OPTIONS") or '{"closeHandshakeTimeout":5,"serverConnectionDropTimeout":5}'
-    )
-    spec = {
-        "outdir": str(folder),
-        "servers": [{"agent": name, "url": f"ws://127.0.0.1:{port}/"}],
-        "cases": list(cases),
-        "exclude-cases": [],
-        "exclude-agent-cases": {},
-        "options": json.loads(options),
-    }
-    (folder / "spec.json").write_text(json.dumps(spec, indent=1))
-    wstest = Path(os.environ["WSTEST_DIR"], "bin", "wstest-loopback")
-    command = [str(wstest), "-m", "fuzzingclient", "-s", str(folder / "spec.json")]
-    with (folder / "wstest.log").open("wb") as out:
-        process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
-        try:
-            process.wait(timeout=limit)
-        except subprocess.TimeoutExpired:
-            print(f"  wstest is ended after {limit:.0f} s")
-            process.send_signal(signal.SIGTERM)  # it still writes its reports
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    def __str__(self) -> str:
+        lines = [f"== {TARGETS[self.name].title}", format_verdicts(self.verdicts)]
+        lines += [f"  {problem}" for problem in self.problems]
+        return "\n".join([*lines, f"  wall {self.wall:.0f} s"])
 
 
 def count_tracebacks(log: str, *, ours_only: bool) -> int:
@@ -99,48 +63,76 @@ def count_tracebacks(log: str, *, ours_only: bool) -> int:
     return sum(package in lines for lines in found) if ours_only else len(found)
 
 
-def run_server(name: str, cases: Sequence[str], folder: Path, limit: float) -> tuple[list[Verdict], bool]:
-    """Run the cases against one server; return the verdicts, and whether its log is without tracebacks."""
+def run_target(name: str, cases: Sequence[str], folder: Path, limit: float) -> Outcome:
+    """Run the cases against one server or client."""
     target = TARGETS[name]
     folder.mkdir(parents=True, exist_ok=True)
     for old in [*folder.glob("*.json"), *folder.glob("*.html"), *folder.glob("*.log")]:
         old.unlink()
-    print(f"== {target.title}: {len(cases)} cases", flush=True)
+    print(f"== {target.title}: {len(cases)} cases ...", flush=True)
     began = time.monotonic()
+    try:
+        problems = (_run_client if target.is_client else _run_server)(name, cases, folder, limit)
+    except RuntimeError as error:  # it did not start
+        problems = [str(error)]
+    return Outcome(name, read_verdicts(folder, cases), problems, time.monotonic() - began)
+
+
+def _run_server(name: str, cases: Sequence[str], folder: Path, limit: float) -> list[str]:
+    target = TARGETS[name]
     with start(target.kind, target.app, directory=folder) as server:
-        run_wstest(name, server.port, cases, folder, limit)
+        problems = [run_fuzzing_client(name, server.port, cases, folder, limit)]
         server.signal()
         try:
             server.process.wait(timeout=20)
         except subprocess.TimeoutExpired:
-            print(f"  the server did not stop within 20 s of its signal; it is killed ({server.log_path})")
-        tracebacks = count_tracebacks(server.log, ours_only=target.asgi)
-    verdicts = read_verdicts(folder, cases)
-    print(format_verdicts(verdicts))
-    if tracebacks:
-        print(f"  {tracebacks} tracebacks in {server.log_path}")
-    print(f"  wall {time.monotonic() - began:.0f} s", flush=True)
-    return verdicts, not tracebacks
+            problems.append("the server did not stop within 20 s of its signal; it is killed")
+        problems.append(tell_tracebacks(server.log_path, ours_only=target.asgi))
+    return [problem for problem in problems if problem]
+
+
+def _run_client(name: str, cases: Sequence[str], folder: Path, limit: float) -> list[str]:
+    problem = run_fuzzing_server(name, TARGETS[name].kind, cases, folder, limit)
+    return [each for each in (problem, tell_tracebacks(folder / "client.log", ours_only=False)) if each]
+
+
+def tell_tracebacks(log: Path, *, ours_only: bool) -> str:
+    """Say how many tracebacks there are in a log; nothing when there are none."""
+    tracebacks = count_tracebacks(log.read_text(errors="replace"), ours_only=ours_only)
+    return f"{tracebacks} tracebacks in {log}" if tracebacks else ""
+
+
+def run_targets(
+    names: Sequence[str], cases: Sequence[str], out: Path, limit: float, jobs: int
+) -> Iterator[Outcome]:
+    """Run the cases against some targets, ``jobs`` of them at a time; yield what has ended."""
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = [pool.submit(run_target, name, cases, out / name, limit) for name in names]
+        for future in as_completed(futures):
+            yield future.result()
 
 
 def check(name: str, verdicts: Sequence[Verdict], known: Known) -> bool:
     """Print what is otherwise than known; return whether there is nothing."""
     surprises = find_surprises(verdicts, known.get(name, {}))
-    for surprise in surprises:
+    for surprise in surprises[:MANY]:
         print(f"  NOT FINE {surprise}")
+    if len(surprises) > MANY:
+        print(f"  NOT FINE ... and {len(surprises) - MANY} more")
     return not surprises
 
 
 def write_docs(out: Path, cases: Sequence[str], known: Known, sections: Mapping[str, str]) -> None:
-    """Write docs/conformance.md from the reports of all servers that belong there, of this run or earlier."""
+    """Write docs/conformance.md from the reports of all that belongs there, of this run or earlier."""
     runs: dict[str, list[Verdict]] = {}
     for name, target in TARGETS.items():
         if target.documented:
             verdicts = read_verdicts(out / name, cases)
             if any(verdict.behavior == "MISSING" for verdict in verdicts) or not check(name, verdicts, known):
-                raise SystemExit(f"autobahn: first run: scripts/autobahn all --server {name}")
+                option = f"--client {target.kind}" if target.is_client else f"--server {name}"
+                raise SystemExit(f"autobahn: first run: scripts/autobahn all {option}")
             runs[name] = verdicts
-    packages = ("ws4py_middleware", *("gunicorn", "gevent", "cherrypy", "uvicorn", "websockets", "wsproto"))
+    packages = ("ws4py_middleware", *("gunicorn", "gevent", "cherrypy", "uvicorn", "websockets", "tornado"))
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     page = build_page(runs, sections, f"Python {platform.python_version()}, {versions}")
     (ROOT / "docs" / "conformance.md").write_text(page)
@@ -151,7 +143,9 @@ def main(argv: Sequence[str]) -> int:
     """Run what was asked for; return the exit status."""
     parser = argparse.ArgumentParser(prog="autobahn", add_help=False)
     parser.add_argument("cases", nargs="?", default="ci")
-    parser.add_argument("--server", action="append", choices=list(TARGETS))
+    parser.add_argument("--server", action="append", choices=SERVERS, default=[])
+    parser.add_argument("--client", action="append", choices=CLIENTS, default=[])
+    parser.add_argument("--jobs", type=int, default=3)
     parser.add_argument("--accept", action="store_true")
     parser.add_argument("--write-docs", action="store_true")
     parser.add_argument("--out", type=Path, default=ROOT / "reports" / "autobahn")
@@ -161,14 +155,17 @@ def main(argv: Sequence[str]) -> int:
     cases = choose_cases(args.cases, suite["cases"])
     out: Path = args.out.resolve()
     good = True
-    for name in args.server or USUAL if cases else ():
-        verdicts, quiet = run_server(name, cases, out / name, args.limit)
-        if args.accept and TARGETS[name].asgi:
-            accept(name, verdicts)
-        good = check(name, verdicts, read_expected()) and quiet and good
+    names = [*args.server, *(f"client-{kind}" for kind in args.client)] or USUAL
+    began = time.monotonic()
+    for outcome in run_targets(names if cases else (), cases, out, args.limit, args.jobs):
+        print(outcome)
+        if args.accept and TARGETS[outcome.name].asgi:
+            accept(outcome.name, outcome.verdicts)
+        good = check(outcome.name, outcome.verdicts, read_expected()) and not outcome.problems and good
+        sys.stdout.flush()
     if args.write_docs:
         write_docs(out, suite["cases"], read_expected(), suite["sections"])
-    print("== conformance:", "as it should be" if good else "NOT FINE")
+    print(f"== conformance: {'as it should be' if good else 'NOT FINE'}, {time.monotonic() - began:.0f} s")
     return 0 if good else 1
 
 

@@ -1,11 +1,13 @@
 """
-What the testsuite is run against: the echo example on each server, and what a server is known to do wrong.
+What the testsuite is run against, and what of it is known to do something wrong.
 
-Under WSGI every byte is read and written by this project, and every case has to be fine. Under ASGI it is
-the server that speaks the protocol: the verdicts are the server's. What it does wrong is in
-``expected.json``, case by case, and a run fails on any other outcome; a case that has become fine fails, too,
-until it is taken out. But for NON-STRICT: a message comes with something that is forbidden behind it, and it
-is a race whether its echo leaves before the server ends the connection; so it may be OK as well.
+Servers run the echo example, and the testsuite is their client; for clients that send everything back it is
+the server. In a client and under WSGI every byte is read and written by this project, and every case has to
+be fine. Under ASGI it is the server that speaks the protocol: the verdicts are the server's. What it does
+wrong is in ``expected.json``, case by case, and a run fails on any other outcome; a case that has become
+fine fails, too, until it is taken out. But for NON-STRICT: a message comes with something that is forbidden
+behind it, and it is a race whether its echo leaves before the server ends the connection; so it may be OK
+as well.
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ EXPECTED = Path(__file__).with_name("expected.json")
 
 
 class Target(NamedTuple):
-    """A server with the echo example."""
+    """A server with the echo example, or a client that sends everything back."""
 
-    #: In tests.servers.
+    #: A server's is in tests.servers, a client's in scripts.lib.autobahn.clients.
     kind: str
     #: For people.
     title: str
@@ -32,6 +34,7 @@ class Target(NamedTuple):
     documented: bool = True
     #: The server speaks the protocol itself.
     asgi: bool = False
+    is_client: bool = False
 
 
 _ASGI = "examples.echo.autobahn_asgi:app"
@@ -46,10 +49,17 @@ TARGETS = {
         "uvicorn-websockets", "uvicorn, websockets", _ASGI, asgi=True, documented=False
     ),
     "uvicorn-wsproto": Target("uvicorn-wsproto", "uvicorn, wsproto", _ASGI, asgi=True, documented=False),
+    "client-base": Target("base", "base client", is_client=True, documented=False),
+    "client-threaded": Target("threaded", "threaded client", is_client=True),
+    "client-asyncio": Target("asyncio", "asyncio client", is_client=True),
 }
 
+#: What ``--server`` and ``--client`` may say.
+SERVERS = tuple(name for name, target in TARGETS.items() if not target.is_client)
+CLIENTS = tuple(target.kind for target in TARGETS.values() if target.is_client)
+
 #: What a run is against when nobody says it.
-USUAL = ("gthread", "gevent", "cherrypy", "uvicorn")
+USUAL = ("gthread", "gevent", "cherrypy", "uvicorn", "client-threaded", "client-asyncio")
 
 #: What may be OK as well.
 RACE = ("NON-STRICT", "OK")

@@ -97,6 +97,9 @@ def format_verdicts(verdicts: Sequence[Verdict]) -> str:
     lines += [
         f"  {v.case:8} {v.behavior}, close {v.close}, {v.duration:.1f} s: {v.reason}"
         for v in verdicts
-        if not v.fine
+        if not v.fine and v.behavior != "MISSING"
     ]
+    missing = [verdict.case for verdict in verdicts if verdict.behavior == "MISSING"]
+    if missing:
+        lines.append(f"  MISSING: {', '.join(missing)}")
     return "\n".join(lines)
