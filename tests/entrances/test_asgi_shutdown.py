@@ -26,7 +26,7 @@ UNCHAINED: dict[str, set[int | None]] = {
     "uvicorn-wsproto": {1012},
     "hypercorn": {1001},
     "daphne": {1006},
-    "granian": {1006},
+    "granian": {1001, 1006},  # a race: its own Close, or the end of its process
     "gunicorn-asgi": {1006},
 }
 

@@ -230,6 +230,9 @@ def try_stop(server: Server, number: int | None = None) -> str:
         for peer in peers:
             peer.echo()
             peer.sock.settimeout(GRACE)
+        # The echo may be quicker than the thread that took the socket, and exit() in the midst of an
+        # application's call is that server's to swallow: this answer says that the others are done.
+        server.http("/")
         server.signal(number)
         for peer in peers:
             told[_hear_the_end(peer)] += 1
