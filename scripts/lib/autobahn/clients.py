@@ -26,8 +26,10 @@ from collections.abc import Callable, Iterator, Sequence
 from examples.echo.autobahn_app import LIMITS
 from ws4py_middleware.client import WebSocketBaseClient
 from ws4py_middleware.client.asyncclient import AsyncWebSocketClient
+from ws4py_middleware.client.geventclient import WebSocketClient as GeventClient
 from ws4py_middleware.client.threadedclient import WebSocketClient as ThreadedClient
 from ws4py_middleware.messaging import Message
+from ws4py_middleware.websocket import WebSocket
 
 #: What a loop or a resolver may keep, however many connections there were.
 FEW = 16
@@ -43,65 +45,57 @@ def going_on(url: str) -> Iterator[None]:
         traceback.print_exc()
 
 
-class BaseEcho(WebSocketBaseClient):
-    """Runs in the thread that waits."""
+class Echo(WebSocket):
+    """Sends every message back."""
 
     def received_message(self, message: Message) -> None:
         """Send it back."""
         self.send(message.data, message.is_binary)
 
 
-def run_base(urls: Sequence[str]) -> None:
-    """Go through the cases with hooks and ``run()``."""
+class BaseEcho(Echo, WebSocketBaseClient):
+    """Runs in the thread that waits."""
+
+
+class ThreadedEcho(Echo, ThreadedClient):
+    """Runs in a thread of its own."""
+
+
+class GeventEcho(Echo, GeventClient):
+    """Runs in a greenlet of its own; nothing is patched."""
+
+
+class AsyncEcho(AsyncWebSocketClient):
+    """Runs in asyncio's loop, with a hook that is awaited."""
+
+    async def received_message(self, message: Message) -> None:
+        """Send it back, and wait until there is room for more."""
+        await self.send(message.data, message.is_binary)
+
+
+def run_blocking(kind: type[WebSocketBaseClient], urls: Sequence[str]) -> None:
+    """Go through the cases with a client whose end is waited for."""
     for url in urls:
         with going_on(url):
-            client = BaseEcho(url, **LIMITS)
+            client = kind(url, **LIMITS)
             client.connect()
             client.run()
 
 
-class ThreadedEcho(ThreadedClient):
-    """Runs in a thread of its own."""
-
-    def received_message(self, message: Message) -> None:
-        """Send it back."""
-        self.send(message.data, message.is_binary)
-
-
-def run_threaded(urls: Sequence[str]) -> None:
-    """Go through the cases with hooks and ``run_forever()``."""
+async def run_awaiting(kind: type[AsyncWebSocketClient], urls: Sequence[str]) -> None:
+    """Go through the cases with a client whose end is awaited."""
     for url in urls:
         with going_on(url):
-            client = ThreadedEcho(url, **LIMITS)
-            client.connect()
-            client.run_forever()
-
-
-class AsyncEcho(AsyncWebSocketClient):
-    """Runs in asyncio's loop."""
-
-    async def received_message(self, message: Message) -> None:
-        """Send it back."""
-        await self.send(message.data, message.is_binary)
-
-
-def run_asyncio(urls: Sequence[str]) -> None:
-    """Go through the cases with hooks that are awaited, and ``run()``."""
-
-    async def run() -> None:
-        for url in urls:
-            with going_on(url):
-                client = AsyncEcho(url, **LIMITS)
-                await client.connect()
-                await client.run()
-
-    asyncio.run(run())
+            client = kind(url, **LIMITS)
+            await client.connect()
+            await client.run()
 
 
 RUNNERS: dict[str, Callable[[Sequence[str]], None]] = {
-    "base": run_base,
-    "threaded": run_threaded,
-    "asyncio": run_asyncio,
+    "base": lambda urls: run_blocking(BaseEcho, urls),
+    "threaded": lambda urls: run_blocking(ThreadedEcho, urls),
+    "gevent": lambda urls: run_blocking(GeventEcho, urls),
+    "asyncio": lambda urls: asyncio.run(run_awaiting(AsyncEcho, urls)),
 }
 
 

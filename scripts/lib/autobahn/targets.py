@@ -51,6 +51,7 @@ TARGETS = {
     "uvicorn-wsproto": Target("uvicorn-wsproto", "uvicorn, wsproto", _ASGI, asgi=True, documented=False),
     "client-base": Target("base", "base client", is_client=True, documented=False),
     "client-threaded": Target("threaded", "threaded client", is_client=True),
+    "client-gevent": Target("gevent", "gevent client", is_client=True),
     "client-asyncio": Target("asyncio", "asyncio client", is_client=True),
 }
 
@@ -59,7 +60,7 @@ SERVERS = tuple(name for name, target in TARGETS.items() if not target.is_client
 CLIENTS = tuple(target.kind for target in TARGETS.values() if target.is_client)
 
 #: What a run is against when nobody says it.
-USUAL = ("gthread", "gevent", "cherrypy", "uvicorn", "client-threaded", "client-asyncio")
+USUAL = ("gthread", "gevent", "cherrypy", "uvicorn", "client-threaded", "client-gevent", "client-asyncio")
 
 #: What may be OK as well.
 RACE = ("NON-STRICT", "OK")
