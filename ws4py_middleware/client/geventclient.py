@@ -21,6 +21,7 @@ started for it; those few that look up names are of gevent's resolver.
 
 from __future__ import annotations
 
+import _socket
 import atexit
 import ssl
 from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ from ..link import Link
 from ..messaging import Message
 from ..websocket import WebSocket
 from . import WebSocketBaseClient
-from .dialing import Deadline, Waits, drive
+from .dialing import Deadline, Waits, drive, is_address
 
 __all__ = ["Messages", "WebSocketClient"]
 
@@ -92,7 +93,7 @@ class WebSocketClient(WebSocketBaseClient):
         """Do nothing: the greenlet calls :meth:`opened` as soon as others may run."""
 
     def _open(self, deadline: Deadline) -> tuple[Any, bytes]:
-        return drive(self.converse(), deadline, net=gevent.socket, waits=_WAITS)
+        return drive(self.converse(), deadline, net=_NET, waits=_WAITS)
 
     def _make_link(self, sock: Any, early: bytes) -> Link:
         _get_manager().attach(self, from_socket(sock), early=early)
@@ -141,6 +142,18 @@ class Messages:
         return iter(self._client)
 
 
+class _Net:
+    """gevent's sockets."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(gevent.socket, name)
+
+    def getaddrinfo(self, host: str, *args: Any) -> Any:
+        """Look up a host; an address costs no thread of the resolver's."""
+        look_up = _socket.getaddrinfo if is_address(host) else gevent.socket.getaddrinfo
+        return look_up(host, *args)
+
+
 class _GreenletWaits(Waits):
     """What makes a driver wait beside its sockets, in greenlets."""
 
@@ -165,6 +178,7 @@ class _GreenletWaits(Waits):
         )
 
 
+_NET = _Net()
 _WAITS = _GreenletWaits()
 
 # One for each thread, not for each greenlet, also when ``threading`` is patched.
