@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager
 from time import monotonic
 from typing import Any, NamedTuple
 
+from ws4py_middleware.messaging import Message
+
 #: Longer than anything takes; a test that waits so long has failed.
 BOUND = 15.0
 
@@ -31,11 +33,16 @@ class Recording:
         super().__init__(*args, **options)
         #: ``"opened"``, and (code, reason) of each end, in the order in which they were told.
         self.told: list[str | tuple[int, str | None]] = []
+        #: The payloads of the pongs that answer the application's own pings.
+        self.pongs: list[bytes] = []
         self.changed = threading.Condition(threading.RLock())
 
     def opened(self) -> None:
         with self.changed:
             self.told.append("opened")
+
+    def ponged(self, pong: Message) -> None:
+        self.pongs.append(pong.data)
 
     def closed(self, code: int, reason: str | None = None) -> None:
         with self.changed:
@@ -68,7 +75,11 @@ class Session:
             self._wait_told()
         return message
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
+    def ping(self, data: bytes = b"") -> None:
+        """Send a ping; its pong is in the client's ``pongs`` when a later message has come back."""
+        self._call(self.client.ping, data)
+
+    def close(self, code: int | None = 1000, reason: str = "") -> None:
         """Begin the closing handshake."""
         self._call(self.client.close, code, reason)
 

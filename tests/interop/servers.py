@@ -50,6 +50,8 @@ class Theirs(NamedTuple):
     title: str
     make_command: Callable[[], list[str]]
     lacks: frozenset[str] = frozenset()
+    #: The close code with which it answers every Close frame; ``None``: the one that it was told.
+    answers: int | None = None
 
 
 def _build_python_command(name: str) -> Callable[[], list[str]]:
@@ -63,8 +65,14 @@ THEIRS = {
         "aiohttp",
         _build_python_command("aiohttp"),
         frozenset({"fragments received", "being closed without a code"}),
+        answers=1000,
     ),
-    "tornado": Theirs("tornado", _build_python_command("tornado"), frozenset({"fragments received"})),
+    "tornado": Theirs(
+        "tornado",
+        _build_python_command("tornado"),
+        # It takes what is behind the ping to be not compressed: tornadoweb/tornado#3353.
+        frozenset({"fragments received", "ping between fragments, compressed"}),
+    ),
     "node-ws": Theirs("ws (Node)", lambda: [*find_node(), str(FOLDER / "server.js")]),
 }
 

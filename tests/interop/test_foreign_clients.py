@@ -7,7 +7,7 @@ from time import monotonic
 
 import pytest
 
-from tests.interop.cases import CASES, build_params
+from tests.interop.cases import CASES, Pair, build_params
 from tests.interop.foreign.clients import CLIENTS
 from tests.interop.foreign.talker import BOUND, Options, Talker
 from tests.interop.servers import OURS, Serving
@@ -31,7 +31,7 @@ def test_case(serving: Serving, server: str, client: str, mode: str, case: str) 
     def connect(subprotocols: tuple[str, ...] = ()) -> AbstractContextManager[Talker]:
         return CLIENTS[client].connect(url, Options(subprotocols, compression=mode == "deflate"))
 
-    CASES[case].run(connect)
+    CASES[case].run(Pair(connect, client_answers=CLIENTS[client].answers))
 
 
 @pytest.mark.parametrize("server", OURS)

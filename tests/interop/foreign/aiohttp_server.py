@@ -22,7 +22,7 @@ async def talk(request: web.Request) -> web.WebSocketResponse:
         match message.type:
             case WSMsgType.CLOSE:
                 if name:
-                    ends.add(name, response.close_code, message.extra)
+                    ends.add(name, message.data or 1005, message.extra)  # it says 0 where there is no code
                 break
             case WSMsgType.ERROR:
                 raise message.data
@@ -36,6 +36,8 @@ async def talk(request: web.Request) -> web.WebSocketResponse:
                 command, rest = parse_command(message.data)
                 name = rest if command == "name" else name
                 await answer(response, message.data, command, rest)
+    if name and message.type is not WSMsgType.CLOSE:
+        ends.add(name, response.close_code, "")
     return response
 
 

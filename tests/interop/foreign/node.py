@@ -150,10 +150,10 @@ class NodeTalker(Talker):
     def send(self, data: Data) -> None:
         self._send("send", data)
 
-    def send_fragments(self, pieces: Sequence[Data], ping: bytes) -> None:
+    def send_fragments(self, pieces: Sequence[Data], ping: bytes | None = None) -> None:
         for number, piece in enumerate(pieces):
             self._send("fragment", piece, fin=number == len(pieces) - 1)
-            if number == 0:
+            if number == 0 and ping is not None:
                 self._node.tell(self._number, "ping", ping)
 
     def _send(self, command: str, data: Data, **what: Any) -> None:
@@ -220,7 +220,7 @@ CLIENTS = {
     "node-builtin": Foreign(
         "Node's WebSocket",
         functools.partial(NODE.connect, "builtin"),
-        frozenset({"fragments sent", "pings sent", "16 MiB, compressed"}),
+        frozenset({"fragments sent", "ping between fragments", "pings sent", "16 MiB, compressed"}),
         always_offers=True,
     ),
 }

@@ -52,11 +52,11 @@ class WebsocketsSync(Talker):
     def send(self, data: Data) -> None:
         self._connection.send(data)
 
-    def send_fragments(self, pieces: Sequence[Data], ping: bytes) -> None:
+    def send_fragments(self, pieces: Sequence[Data], ping: bytes | None = None) -> None:
         def make() -> Iterator[Data]:
             for number, piece in enumerate(pieces):
                 yield piece
-                if number == 0:
+                if number == 0 and ping is not None:
                     self._connection.ping(ping)
 
         self._connection.send(make())
@@ -82,8 +82,6 @@ class WebsocketsSync(Talker):
 
 class WebsocketClient(Talker):
     """``websocket-client``: it answers pings, and shows everything to those who ask for control frames."""
-
-    answers_with = 1000
 
     def __init__(self, connection: websocket.WebSocket) -> None:
         self._connection = connection
@@ -114,14 +112,14 @@ class WebsocketClient(Talker):
         opcode = websocket.ABNF.OPCODE_TEXT if isinstance(data, str) else websocket.ABNF.OPCODE_BINARY
         self._connection.send(data, opcode)
 
-    def send_fragments(self, pieces: Sequence[Data], ping: bytes) -> None:
+    def send_fragments(self, pieces: Sequence[Data], ping: bytes | None = None) -> None:
         first = websocket.ABNF.OPCODE_TEXT if isinstance(pieces[0], str) else websocket.ABNF.OPCODE_BINARY
         for number, piece in enumerate(pieces):
             fin = int(number == len(pieces) - 1)
             opcode = websocket.ABNF.OPCODE_CONT if number else first
             data = piece.encode() if isinstance(piece, str) else piece
             self._connection.send_frame(websocket.ABNF(fin, 0, 0, 0, opcode, 1, data))
-            if number == 0:
+            if number == 0 and ping is not None:
                 self._connection.ping(ping)
 
     def receive(self) -> Data | None:
@@ -209,11 +207,11 @@ class WebsocketsAsyncio(Talker):
     def send(self, data: Data) -> None:
         self._loop.run(self._connection.send(data))
 
-    def send_fragments(self, pieces: Sequence[Data], ping: bytes) -> None:
+    def send_fragments(self, pieces: Sequence[Data], ping: bytes | None = None) -> None:
         async def make() -> AsyncIterator[Data]:
             for number, piece in enumerate(pieces):
                 yield piece
-                if number == 0:
+                if number == 0 and ping is not None:
                     await self._connection.ping(ping)
 
         self._loop.run(self._connection.send(make()))
@@ -240,8 +238,6 @@ class WebsocketsAsyncio(Talker):
 
 class Aiohttp(Talker):
     """It shows pongs only to those who answer pings themselves."""
-
-    answers_with = 1000
 
     def __init__(self, loop: Loop, connection: aiohttp.ClientWebSocketResponse[Any]) -> None:
         self._loop = loop
@@ -326,6 +322,13 @@ class Aiohttp(Talker):
 CLIENTS = {
     "websockets-asyncio": Foreign("websockets (asyncio)", WebsocketsAsyncio.connect),
     "websockets-sync": Foreign("websockets (threads)", WebsocketsSync.connect),
-    "websocket-client": Foreign("websocket-client", WebsocketClient.connect, frozenset({"compression"})),
-    "aiohttp": Foreign("aiohttp", Aiohttp.connect, frozenset({"fragments sent", "closing without a code"})),
+    "websocket-client": Foreign(
+        "websocket-client", WebsocketClient.connect, frozenset({"compression"}), answers=1000
+    ),
+    "aiohttp": Foreign(
+        "aiohttp",
+        Aiohttp.connect,
+        frozenset({"fragments sent", "ping between fragments", "closing without a code"}),
+        answers=1000,
+    ),
 }

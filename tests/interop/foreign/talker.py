@@ -16,10 +16,6 @@ BOUND = 20.0
 class Talker(abc.ABC):
     """A connected client, spoken to from a test's thread. All calls wait, at most :data:`BOUND` seconds."""
 
-    #: The close code with which it answers every Close frame; ``None``: the one that it was told, which
-    #: is what endpoints "typically" do, RFC 6455 section 5.5.1.
-    answers_with: int | None = None
-
     @property
     @abc.abstractmethod
     def subprotocol(self) -> str | None:
@@ -34,8 +30,8 @@ class Talker(abc.ABC):
     def send(self, data: Data) -> None:
         """Send a message in one frame."""
 
-    def send_fragments(self, pieces: Sequence[Data], ping: bytes) -> None:
-        """Send a message, each piece in a frame, with a ping behind the first."""
+    def send_fragments(self, pieces: Sequence[Data], ping: bytes | None = None) -> None:
+        """Send a message, each piece in a frame; with a ping behind the first, if it is given."""
         raise NotImplementedError
 
     @abc.abstractmethod
@@ -70,5 +66,7 @@ class Foreign(NamedTuple):
     connect: Callable[[str, Options], AbstractContextManager[Talker]]
     #: What its interface has no word for, or what it does not do; see the columns of the page.
     lacks: frozenset[str] = frozenset()
+    #: The close code with which it answers every Close frame; ``None``: the one that it was told.
+    answers: int | None = None
     #: It offers compression, whatever it is told.
     always_offers: bool = False

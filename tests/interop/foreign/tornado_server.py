@@ -46,7 +46,7 @@ class Talk(WebSocketHandler):
 
     def on_close(self) -> None:
         if self.name:
-            ends.add(self.name, self.close_code, self.close_reason)
+            ends.add(self.name, self.close_code or 1005, self.close_reason)
 
 
 async def main() -> None:

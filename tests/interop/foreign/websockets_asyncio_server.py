@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -21,6 +21,11 @@ from tests.interop.words import (
 )
 
 ends = Ends()
+
+
+def choose(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """As the other servers; without this it refuses clients that offer none."""
+    return next((Subprotocol(name) for name in SUBPROTOCOLS if name in offered), None)
 
 
 async def make_fragments(connection: ServerConnection) -> AsyncIterator[str]:
@@ -61,7 +66,13 @@ async def talk(connection: ServerConnection) -> None:
 async def start(compression: str | None) -> Server:
     protocols = [Subprotocol(name) for name in SUBPROTOCOLS]
     server: Server = await serve(
-        talk, "127.0.0.1", 0, compression=compression, max_size=MAX_SIZE, subprotocols=protocols
+        talk,
+        "127.0.0.1",
+        0,
+        compression=compression,
+        max_size=MAX_SIZE,
+        subprotocols=protocols,
+        select_subprotocol=choose,
     )
     return server
 

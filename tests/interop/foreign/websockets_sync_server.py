@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
@@ -22,6 +22,11 @@ from tests.interop.words import (
 )
 
 ends = Ends()
+
+
+def choose(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """As the other servers; without this it refuses clients that offer none."""
+    return next((Subprotocol(name) for name in SUBPROTOCOLS if name in offered), None)
 
 
 def make_fragments(connection: ServerConnection) -> Iterator[str]:
@@ -64,7 +69,13 @@ def main() -> None:
         ports = []
         for compression in (None, "deflate"):
             making = serve(
-                talk, "127.0.0.1", 0, compression=compression, max_size=MAX_SIZE, subprotocols=protocols
+                talk,
+                "127.0.0.1",
+                0,
+                compression=compression,
+                max_size=MAX_SIZE,
+                subprotocols=protocols,
+                select_subprotocol=choose,
             )
             server = stack.enter_context(making)
             threading.Thread(target=server.serve_forever, daemon=True).start()
