@@ -24,7 +24,7 @@ from ..async_websocket import Queued
 from ..async_websocket import WebSocket as AsyncWebSocket
 from ..process import get_task_manager
 from ..websocket import WebSocket
-from .asyncdialing import drive_async
+from .asyncdialing import ClientProtocol, drive_async
 from .base import ClientBase
 from .dialing import Deadline
 
@@ -74,19 +74,35 @@ class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
             raise RuntimeError("it is about to be connected already; wait for that")
         self._is_connecting = True
         try:
-            if (link := self._find_ending()) is not None:
-                await self._wait_released(link)
-            self._forget_last()
-            await self._open(get_task_manager())
+            last = self._find_ending()
+            if last is not None:
+                await self._wait_released(last)
+            protocol, early = await self._open(Deadline(self.policy.open_timeout))
         finally:
             self._is_connecting = False
+        link = self._begin(protocol, early)
+        try:
+            await asyncio.sleep(0)  # the task of the connection comes first, with opened()
+        except BaseException:
+            link.terminate()
+            raise
 
-    async def _open(self, manager: TaskManager) -> None:
-        """Make one connection."""
-        protocol, early = await drive_async(self.converse(), Deadline(self.policy.open_timeout), manager)
+    async def _open(self, deadline: Deadline) -> tuple[ClientProtocol, bytes]:
+        """Make one connection, and return what came behind the 101, too."""
+        last = self._link
+        self._forget_last()
+        self._link = last  # until there is another: perhaps somebody waits in run()
+        try:
+            return await drive_async(self.converse(), deadline, get_task_manager())
+        except BaseException:
+            self._link = None
+            raise
+
+    def _begin(self, protocol: ClientProtocol, early: bytes) -> Link:
+        """Go on with a connection; its hooks are called as soon as the caller waits for something."""
         stream = protocol.stream
         try:
-            manager.attach(self, stream, policy=self.policy, early=early)
+            get_task_manager().attach(self, stream, policy=self.policy, early=early)
         except BaseException:
             stream.abort()
             raise
@@ -95,11 +111,7 @@ class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
         if type(self).received_message is WebSocket.received_message:
             # Whoever asks for messages gets them all, from the first one on.
             link.expect_receive()
-        try:
-            await asyncio.sleep(0)  # the task of the connection comes first, with opened()
-        except BaseException:
-            link.terminate()
-            raise
+        return link
 
     # --- the end ---------------------------------------------------------------------------------
 
