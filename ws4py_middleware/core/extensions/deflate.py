@@ -148,9 +148,8 @@ class DeflateFactory(ExtensionFactory):
             raise ValueError(f"server_max_window_bits is {server_bits}, not {options.server_max_window_bits}")
         if answer.client_max_window_bits == 0:
             raise ValueError("client_max_window_bits has no value")
-        client_bits = answer.client_max_window_bits or options.client_max_window_bits
-        if client_bits > options.client_max_window_bits:
-            raise ValueError(f"client_max_window_bits is {client_bits}, not {options.client_max_window_bits}")
+        # The offer was a hint: the server may allow a larger window, which is not used then, section 7.1.2.2.
+        client_bits = min(answer.client_max_window_bits or 15, options.client_max_window_bits)
         no_takeover = answer.client_no_context_takeover or options.client_no_context_takeover
         return Deflate(
             options,
