@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from .steps import Conversation, Dial, DialUnix, Receive, Send, StartTLS, Step
 
@@ -124,6 +124,9 @@ class Waits:
             raise TimeoutError
         return results[0]
 
+    #: What :meth:`wrap` returns.
+    tls_socket: ClassVar[type[Any]] = ssl.SSLSocket
+
     def wrap(self, context: ssl.SSLContext, sock: Any, name: str) -> Any:
         """Put a socket into TLS, whose handshake is still to be made."""
         return context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
@@ -209,7 +212,7 @@ class _Line:
         try:
             self.sock = self.waits.wrap(step.context, self.sock, step.name)
         except OSError as error:
-            _close_wrapped(error)
+            _close_wrapped(error, self.waits.tls_socket)
             raise
         with self.deadline.guard(self.sock, step.what):
             self.sock.do_handshake()
@@ -226,15 +229,16 @@ class _Line:
             return None
 
 
-def _close_wrapped(error: OSError) -> None:
+def _close_wrapped(error: OSError, kind: type[Any]) -> None:
     """
     Close the socket that ``wrap_socket()`` has made and not returned.
 
-    Before Python 3.13 nobody does, when the peer has reset the connection by then; and it has the descriptor.
+    Before Python 3.13, and in gevent, nobody does, when the peer has reset the connection by then; and it
+    has the descriptor.
     """
     for frame, _ in traceback.walk_tb(error.__traceback__):
         made = frame.f_locals.get("self")
-        if isinstance(made, ssl.SSLSocket):
+        if isinstance(made, kind):
             made.close()
 
 

@@ -171,11 +171,11 @@ class _GreenletWaits(Waits):
         with gevent.Timeout(timeout, TimeoutError):
             return function()
 
+    tls_socket = gevent.ssl.SSLSocket
+
     def wrap(self, context: ssl.SSLContext, sock: Any, name: str) -> Any:
         """Put a socket of gevent's into TLS; a context of the stdlib alone would make one that blocks."""
-        return gevent.ssl.SSLSocket(
-            sock, server_hostname=name, do_handshake_on_connect=False, _context=context
-        )
+        return self.tls_socket(sock, server_hostname=name, do_handshake_on_connect=False, _context=context)
 
 
 _NET = _Net()
