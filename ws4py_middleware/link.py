@@ -94,8 +94,7 @@ class Link(Outgoing):
 
     def open(self) -> None:
         """Call ``opened()`` now, in the caller's thread."""
-        self._told_opened = True
-        self._callback(self.handler.opened)
+        self._tell_opened()
         if self.conn.state is _CLOSED:
             self._conclude()
 
@@ -247,8 +246,7 @@ class Link(Outgoing):
             return
         conn = self.conn
         if not self._told_opened:
-            self._told_opened = True
-            self._callback(self.handler.opened)
+            self._tell_opened()
         if not self.paused:
             if not conn.has_events:
                 self._take_in(readable)
@@ -336,6 +334,10 @@ class Link(Outgoing):
                 self._flush()
                 if conn.state is not _OPEN:
                     self._settle()
+
+    def _tell_opened(self) -> None:
+        self._told_opened = True
+        self._callback(self.handler.opened)
 
     def _callback(self, function: Callable[..., object], *args: Any) -> None:
         """Run one callback; what it sends leaves in one piece when it is done."""

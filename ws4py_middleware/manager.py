@@ -111,6 +111,11 @@ class WebSocketManager(Registry):
         """Whether connections are served, or are refused because it is closing."""
         return self.closing or self.is_alive()
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether nobody will be served here any more, unless it is started again."""
+        return self.closing or not self.running
+
     def stop(self) -> None:
         """
         End the thread, and drop the connections that are still open.

@@ -71,6 +71,11 @@ class Registry(ABC):
         """Whether connections are served, or are refused because it is closing."""
         return True
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether nobody will be served here any more, unless it is started again."""
+        return self.closing
+
     # --- admission -----------------------------------------------------------------------
 
     def check_capacity(self, policy: Policy) -> None:
@@ -156,15 +161,19 @@ class Registry(ABC):
         try:
             link = websocket._ensure_link()
             link.open()
-            if link.released:
-                return  # it was closed in opened()
-            transport = link.transport
-            if isinstance(transport, SourceTransport):
-                transport = from_socket(transport.source)
-            link.adopt(transport, self._loop())
-            self._admit(link)
+            self._adopt(link)
         finally:
             self._adding.discard(id(websocket))
+
+    def _adopt(self, link: Link) -> None:
+        """Manage a connection whose ``opened()`` was called, unless it was closed there."""
+        if link.released:
+            return
+        transport = link.transport
+        if isinstance(transport, SourceTransport):
+            transport = from_socket(transport.source)
+        link.adopt(transport, self._loop())
+        self._admit(link)
 
     def _admit(self, link: Link) -> None:
         with self.lock:
@@ -258,7 +267,7 @@ class Registry(ABC):
                 f"{type(websocket).__name__} is an asyncio WebSocket, and {type(self).__name__} has no "
                 "asyncio loop; use an ASGI server, or a handler without async"
             )
-        return Link(websocket, transport, conn, self._loop())
+        return websocket._new_link(Link, transport, conn, self._loop())
 
     @abstractmethod
     def _begin(self, link: Link) -> None:

@@ -124,8 +124,7 @@ class TaskLink(_LoopsLink):
             self.on_writable()  # TLS had to read before it could write
         conn = self.conn
         if not self._told_opened:
-            self._told_opened = True
-            await self._callback_async(self.handler.opened)
+            await self._tell_opened_async()
         if not self.paused:
             if not conn.has_events:
                 self._take_in(readable)
@@ -190,6 +189,10 @@ class TaskLink(_LoopsLink):
             self._hook_failed(error)
         finally:
             self._uncork()
+
+    async def _tell_opened_async(self) -> None:
+        self._told_opened = True
+        await self._callback_async(self.handler.opened)
 
     async def _callback_async(self, function: Callable[..., object], *args: Any) -> None:
         """Run one callback, and wait for it if it is one to wait for."""

@@ -237,7 +237,7 @@ class TaskManager(Registry):
         if transport.fileno() >= 0:
             transport = WatchedTransport(transport, self)
         cls = TaskLink if isinstance(websocket, AsyncWebSocket) else ThreadLink
-        return cls(websocket, transport, conn, self)
+        return websocket._new_link(cls, transport, conn, self)
 
     def _loop(self) -> TaskManager:
         return self

@@ -461,6 +461,9 @@ class WebSocket:
             link = self._bind(Link(self, SourceTransport(self.sock), conn, CallersLoop(self.sock)))
         return link
 
+    def _new_link(self, kind: type[Link], transport: Any, conn: Any, loop: Any) -> Link:
+        return kind(self, transport, conn, loop)
+
     def _bind(self, link: Link) -> Link:
         """Belong to a link from now on."""
         self._link = link

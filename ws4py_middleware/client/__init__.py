@@ -25,6 +25,9 @@ something; or in a :class:`~ws4py_middleware.manager.WebSocketManager`, with tho
 ``tls``        whom to believe
 ``dialing``    the driver of the conversation that blocks
 ``pump``       the loop of a client that no manager has
+``backoff``    after what to connect again, and when
+``away``       what is to be done until then, and what is to be sent
+``returning``  who does that, where it blocks; ``dialers`` for managers' clients
 =============  =====================================================================
 """
 
@@ -43,11 +46,13 @@ from ..handover import from_socket
 from ..link import Link, TransportLike
 from ..messaging import Message
 from ..websocket import WebSocket
+from .backoff import Backoff
 from .base import ClientBase
 from .dialing import Deadline, drive
 from .pump import Pump
+from .returning import BlockingReconnecting, ThreadReconnecting
 
-__all__ = ["WebSocketBaseClient", "socket"]
+__all__ = ["Backoff", "WebSocketBaseClient", "socket"]
 
 _Client = TypeVar("_Client", bound="WebSocketBaseClient")
 
@@ -65,6 +70,7 @@ class WebSocketBaseClient(ClientBase):
     """
 
     _pump: Pump | None = None
+    _reconnecting: BlockingReconnecting | None
 
     # --- connecting ----------------------------------------------------------------------------
 
@@ -83,11 +89,19 @@ class WebSocketBaseClient(ClientBase):
             RuntimeError: It is connected.
         """
         self._end_last()
-        self.sock, early = self._open(Deadline(self.policy.open_timeout))
+        if self._reconnecting is None:
+            self._begin(*self._open(Deadline(self.policy.open_timeout)))
+        else:
+            self._reconnecting.connect()
+
+    def _begin(self, sock: Any, early: bytes) -> Link:
+        """Go on with a connection, and what came behind the 101."""
+        self.sock = sock
+        self._marked = frozenset()
         try:
-            link = self._make_link(self.sock, early)
+            link = self._make_link(sock, early)
         except BaseException:
-            sock, self.sock = self.sock, None
+            self.sock = None
             sock.close()
             raise
         try:
@@ -98,6 +112,14 @@ class WebSocketBaseClient(ClientBase):
         if link.loop is self._pump and type(self).received_message is WebSocket.received_message:
             # Whoever asks for messages gets them all, from the first one on.
             link.expect_receive()
+        return link
+
+    def _make_reconnecting(self, backoff: Backoff) -> BlockingReconnecting:
+        return ThreadReconnecting(self, backoff)
+
+    def _may_lead(self) -> bool:
+        """Tell whether the caller, who waits, may do what is to be done between two connections."""
+        return True
 
     def _end_last(self) -> None:
         self._find_ending()  # raises when it is no end
@@ -119,7 +141,7 @@ class WebSocketBaseClient(ClientBase):
             transport = SourceTransport(sock)  # a test's, that stands in for a socket
         conn = Connection(self._side, self.policy, self.extensions or (), now=monotonic())
         pump = self._make_pump()
-        link = self._bind(Link(self, transport, conn, pump))
+        link = self._bind(self._new_link(Link, transport, conn, pump))
         pump.bind(link)
         link.begin(early)
         return link
@@ -141,6 +163,8 @@ class WebSocketBaseClient(ClientBase):
         Whoever waits afterwards, in :meth:`run` or :meth:`receive`, waits for ``policy.close_timeout``
         at most.
         """
+        if self._reconnecting is not None:
+            self._reconnecting.stop()
         if self._link is not None:
             super().close(code, reason)
             self._drain()
@@ -157,10 +181,16 @@ class WebSocketBaseClient(ClientBase):
             super().send(payload, binary)
         finally:
             self._drain()
+            if self._reconnecting is not None:
+                self._reconnecting.poke()
 
     def receive(self, timeout: float | None = None) -> Message | None:
         """Wait for the next message; see :meth:`.WebSocket.receive`. Without a manager, this reads."""
-        link = self._ensure_link()
+        if self._reconnecting is not None:
+            return self._reconnecting.receive(self._receive_from, timeout)
+        return self._receive_from(self._ensure_link(), timeout)
+
+    def _receive_from(self, link: Link, timeout: float | None) -> Message | None:
         message = link.receive(timeout)
         if message is None and link.loop is self._pump:
             link.wait_released()  # the server's FIN has half a second to come
@@ -176,6 +206,8 @@ class WebSocketBaseClient(ClientBase):
         link = self._ensure_link()
         while True:
             link.wait_released()
+            if self._reconnecting is not None:
+                self._reconnecting.wait_settled(link)
             if self._link is None or self._link is link:
                 return
             link = self._link
@@ -196,7 +228,10 @@ class WebSocketBaseClient(ClientBase):
             raise RuntimeError("this client is in the hands of a manager, which calls its hooks")
         if not link.released:
             pump.once()
-        return not link.released
+        elif self._reconnecting is not None:
+            self._reconnecting.wait_settled(link)
+            return self._link is not link
+        return not link.released or not (self._reconnecting is None or self._reconnecting.is_over(link))
 
     def _drain(self) -> None:
         link = self._link

@@ -18,8 +18,10 @@ from ..core.policy import Policy
 from ..core.types import Side, State
 from ..exc import ConnectionClosed, HandshakeError
 from ..link import Link
-from ..websocket import WebSocket
+from ..websocket import HookResult, WebSocket
 from .answers import Answer, Part, ask, describe, parse_fields, parse_line, read_body
+from .away import Reconnecting
+from .backoff import Backoff, make_backoff
 from .proxies import choose_proxy, parse_proxy
 from .redirects import Leg, first_leg, is_redirect, next_leg
 from .steps import Conversation, Dial, DialUnix, HangUp, StartTLS
@@ -51,7 +53,7 @@ class ClientBase(WebSocket):
             ``socks``); ``True`` takes the environment's, see :func:`.proxies.choose_proxy`, and
             ``None`` none.
         max_redirects: How many redirects are followed; 0 takes each for a refusal.
-        reconnect: When to connect again by itself.
+        reconnect: When to connect again by itself; ``True`` is ``Backoff()``.
         settings: Settings of the policy by name, such as ``max_message_size=65536``.
 
     Raises:
@@ -74,7 +76,7 @@ class ClientBase(WebSocket):
         policy: Policy | None = None,
         proxy: str | bool | None = True,
         max_redirects: int = 0,
-        reconnect: Any = None,
+        reconnect: Backoff | bool | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(None, protocols, extensions, None, heartbeat_freq)
@@ -93,7 +95,8 @@ class ClientBase(WebSocket):
         self.exclude_headers = [name.lower() for name in exclude_headers or ()]
         self.proxy = proxy
         self.max_redirects = max_redirects
-        self.reconnect = reconnect
+        #: When it connects again by itself; ``None``: it does not.
+        self.reconnect = make_backoff(reconnect)
         #: The headers of the server's answer.
         self.response_headers: Sequence[tuple[str, str]] = ()
         if protocols is not None:
@@ -110,8 +113,28 @@ class ClientBase(WebSocket):
             parse_proxy(proxy)
             if target.unix_socket_path is not None:
                 raise ValueError("no proxy leads to a Unix socket; leave proxy out, or None")
+        if not isinstance(max_redirects, int) or isinstance(max_redirects, bool) or max_redirects < 0:
+            raise ValueError(f"max_redirects is {max_redirects!r}; it is a whole number, 0 follows none")
         # What cannot be sent shows here, not at the first reconnection.
         self._build_request(self._first_leg())
+        self._reconnecting = self._make_reconnecting(self.reconnect) if self.reconnect else None
+
+    def _make_reconnecting(self, backoff: Backoff) -> Reconnecting:
+        raise TypeError(f"{type(self).__name__} does not connect again by itself")
+
+    def reconnecting(self, attempt: int, delay: float, cause: Exception) -> HookResult:
+        """
+        Take note that it will be connected again; called before each attempt, between the other hooks.
+
+        :meth:`close` gives it up, and what a request needs may be changed here, such as ``extra_headers``.
+        When there are no more attempts, :meth:`unhandled_error` is told why.
+
+        Args:
+            attempt: 1 for the first after a connection that was a good one.
+            delay: Seconds until then.
+            cause: Why: a :exc:`~ws4py_middleware.exc.ConnectionClosed` with the close code, the
+                :exc:`~ws4py_middleware.exc.HandshakeError` of the server, or an :exc:`OSError`.
+        """
 
     # --- the request ---------------------------------------------------------------------------
 
@@ -259,7 +282,9 @@ class ClientBase(WebSocket):
     # --- the end ---------------------------------------------------------------------------------
 
     def terminate(self) -> None:
-        """End the connection now, if there is one; see :meth:`.WebSocket.terminate`."""
+        """End the connection now, if there is one, and make no other; see :meth:`.WebSocket.terminate`."""
+        if self._reconnecting is not None:
+            self._reconnecting.stop()
         if self._link is not None:
             super().terminate()
 
@@ -286,6 +311,11 @@ class ClientBase(WebSocket):
         self._link = self.sock = None
         self._marked = frozenset()
         self.response_headers = ()
+
+    def _new_link(self, kind: type[Link], transport: Any, conn: Any, loop: Any) -> Link:
+        if self._reconnecting is None:
+            return super()._new_link(kind, transport, conn, loop)
+        return self._reconnecting.make_link(transport, conn, loop)
 
     def _ensure_link(self) -> Link:
         if self._link is None:

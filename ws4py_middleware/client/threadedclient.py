@@ -37,6 +37,7 @@ from ..link import Link
 from ..websocket import WebSocket
 from . import WebSocketBaseClient
 from .pump import Pump
+from .returning import ReturningLink
 
 __all__ = ["WebSocketClient"]
 
@@ -93,6 +94,8 @@ class _Thread(threading.Thread):
         while (link := self.link) is not None:
             self.link = None
             cast("_ThreadPump", link.loop).serve()
+            if isinstance(link, ReturningLink):
+                link.reconnecting.wait_settled(link)  # and here all is done that there is to do until then
 
 
 class WebSocketClient(WebSocketBaseClient):
@@ -181,6 +184,9 @@ class WebSocketClient(WebSocketBaseClient):
         super().__exit__(kind, error, trace)
         if thread.ident not in (None, get_ident()):
             thread.join()
+
+    def _may_lead(self) -> bool:
+        return self._th.ident == get_ident() or not self._th.is_alive()
 
     def _make_pump(self) -> Pump:
         return _ThreadPump()  # and not to be found by the callers: it is the thread's
