@@ -10,7 +10,7 @@ import pytest
 from scripts.lib.autobahn.clients import RUNNERS
 from scripts.lib.autobahn.docs import build_page
 from scripts.lib.autobahn.run import check, count_tracebacks
-from scripts.lib.autobahn.suite import choose_cases
+from scripts.lib.autobahn.suite import SETS, choose_cases
 from scripts.lib.autobahn.targets import CLIENTS, TARGETS, USUAL, accept, find_surprises, read_expected
 from scripts.lib.autobahn.verdicts import Verdict, format_verdicts, read_verdicts
 from tests.servers import ROOT
@@ -70,6 +70,12 @@ def test_read_verdicts_case_without_result_is_missing(tmp_path: Path) -> None:
 
 def test_read_verdicts_run_without_report_is_all_missing(tmp_path: Path) -> None:
     assert [v.behavior for v in read_verdicts(tmp_path, KNOWN)] == ["MISSING"] * len(KNOWN)
+
+
+def test_what_ci_runs_is_a_set_whose_compression_cases_are_in_ci() -> None:
+    assert {target.ci for target in TARGETS.values()} == {"ci", "brief"}
+    assert TARGETS["gthread"].ci == TARGETS["client-threaded"].ci == "ci"
+    assert set(SETS["brief"]) < set(SETS["ci"])
 
 
 def test_choose_cases_none_is_none() -> None:

@@ -102,12 +102,10 @@ def tell_tracebacks(log: Path, *, ours_only: bool) -> str:
     return f"{tracebacks} tracebacks in {log}" if tracebacks else ""
 
 
-def run_targets(
-    names: Sequence[str], cases: Sequence[str], out: Path, limit: float, jobs: int
-) -> Iterator[Outcome]:
-    """Run the cases against some targets, ``jobs`` of them at a time; yield what has ended."""
+def run_targets(cases: Mapping[str, Sequence[str]], out: Path, limit: float, jobs: int) -> Iterator[Outcome]:
+    """Run the cases of each target, ``jobs`` targets at a time; yield what has ended."""
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(run_target, name, cases, out / name, limit) for name in names]
+        futures = [pool.submit(run_target, name, todo, out / name, limit) for name, todo in cases.items()]
         for future in as_completed(futures):
             yield future.result()
 
@@ -152,12 +150,13 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--limit", type=float, default=3600.0)
     args = parser.parse_args(argv)
     suite = json.loads(Path(os.environ["WSTEST_DIR"], "cases.json").read_text())
-    cases = choose_cases(args.cases, suite["cases"])
+    names = [*args.server, *(f"client-{kind}" for kind in args.client)] or USUAL
+    sets = {name: TARGETS[name].ci if args.cases == "ci" else args.cases for name in names}
+    cases = {name: choose_cases(wanted, suite["cases"]) for name, wanted in sets.items()}
     out: Path = args.out.resolve()
     good = True
-    names = [*args.server, *(f"client-{kind}" for kind in args.client)] or USUAL
     began = time.monotonic()
-    for outcome in run_targets(names if cases else (), cases, out, args.limit, args.jobs):
+    for outcome in run_targets(cases if any(cases.values()) else {}, out, args.limit, args.jobs):
         print(outcome)
         if args.accept and TARGETS[outcome.name].asgi:
             accept(outcome.name, outcome.verdicts)

@@ -35,6 +35,8 @@ class Target(NamedTuple):
     #: The server speaks the protocol itself.
     asgi: bool = False
     is_client: bool = False
+    #: Which set ``ci`` is for it. All compress with the same code, but for those that have their own.
+    ci: str = "ci"
 
 
 _ASGI = "examples.echo.autobahn_asgi:app"
@@ -44,14 +46,16 @@ TARGETS = {
     "gevent": Target("gunicorn-gevent", "gunicorn gevent"),
     "cherrypy": Target("cherrypy", "CherryPy", "examples.echo.autobahn_cherrypy:app"),
     # Uvicorn's own choice is the first.
-    "uvicorn": Target("uvicorn-websockets-sansio", "uvicorn, websockets-sansio", _ASGI, asgi=True),
+    "uvicorn": Target(
+        "uvicorn-websockets-sansio", "uvicorn, websockets-sansio", _ASGI, asgi=True, ci="brief"
+    ),
     "uvicorn-websockets": Target(
         "uvicorn-websockets", "uvicorn, websockets", _ASGI, asgi=True, documented=False
     ),
     "uvicorn-wsproto": Target("uvicorn-wsproto", "uvicorn, wsproto", _ASGI, asgi=True, documented=False),
     "client-base": Target("base", "base client", is_client=True, documented=False),
     "client-threaded": Target("threaded", "threaded client", is_client=True),
-    "client-gevent": Target("gevent", "gevent client", is_client=True),
+    "client-gevent": Target("gevent", "gevent client", is_client=True, ci="brief"),
     "client-asyncio": Target("asyncio", "asyncio client", is_client=True),
 }
 
