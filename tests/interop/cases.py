@@ -167,14 +167,33 @@ def try_close_answered(pair: Pair) -> None:
 
 
 class Case(NamedTuple):
-    #: What the page calls it; a library that ``lacks`` it is not asked.
-    column: str
+    #: One of :data:`THINGS`; a library that ``lacks`` it, or it ``, compressed``, is not asked.
+    thing: str
     function: Callable[..., None]
     args: tuple[object, ...] = ()
     modes: Sequence[str] = MODES
 
     def run(self, pair: Pair) -> None:
         self.function(pair, *self.args)
+
+
+#: What is tried → the same for people. What is sent comes from the client, what is received from the server.
+THINGS = {
+    "sizes": "messages of 0 B to 1 MiB, text and binary",
+    "16 MiB": "messages of 16 MiB",
+    "compression": "permessage-deflate, when both want it",
+    "fragments sent": "fragments from the client",
+    "ping between fragments": "and a ping between them",
+    "fragments received": "fragments from the server, a ping between them",
+    "pings sent": "pings from the client",
+    "pings received": "pings from the server",
+    "subprotocol": "a subprotocol",
+    "closing": "close code and reason from the client",
+    "closing without a code": "no close code from the client",
+    "being closed": "close code and reason from the server",
+    "being closed without a code": "no close code from the server",
+    "close answered": "the client's answer to the server's Close frame",
+}
 
 
 def _build_cases() -> Mapping[str, Case]:
@@ -186,7 +205,7 @@ def _build_cases() -> Mapping[str, Case]:
     cases["text-large"] = Case("16 MiB", try_text, (16 * MiB,), ["plain"])
     cases["binary-large"] = Case("16 MiB", try_binary, (16 * MiB,), ["deflate"])
     cases["sequence"] = Case("sizes", try_sequence)
-    for column, function in (
+    for thing, function in (
         ("fragments sent", try_fragments_sent),
         ("ping between fragments", try_ping_between),
         ("fragments received", try_fragments_received),
@@ -195,7 +214,7 @@ def _build_cases() -> Mapping[str, Case]:
         ("subprotocol", try_subprotocol),
         ("close answered", try_close_answered),
     ):
-        cases[column.replace(" ", "-")] = Case(column, function)
+        cases[thing.replace(" ", "-")] = Case(thing, function)
     for number, close in enumerate(CLOSES):
         cases[f"closing-{close[0]}-{number}"] = Case("closing", try_closing, close)
     cases["closing-without-code"] = Case("closing without a code", try_closing, (None, ""))
@@ -213,6 +232,6 @@ def build_params(lacks: Collection[str]) -> Iterator[tuple[str, str]]:
     """Build (mode, case) for all that two libraries have words for."""
     for mode in MODES:
         for name, case in CASES.items():
-            known = {case.column, f"{case.column}, compressed"} if mode == "deflate" else {case.column}
+            known = {case.thing, f"{case.thing}, compressed"} if mode == "deflate" else {case.thing}
             if mode in case.modes and known.isdisjoint(lacks):
                 yield mode, name

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from tests.interop.foreign.node import FOLDER, find_node
+from tests.interop.foreign.talker import FIN_ONLY
 from tests.servers import ROOT, start
 
 
@@ -21,8 +22,8 @@ class Ours(NamedTuple):
     app: str
     #: Options without compression and with it, where that is the server's business.
     options: Mapping[str, tuple[str, ...]] | None = None
-    #: The columns of what cannot be had on it.
-    lacks: frozenset[str] = frozenset()
+    #: What cannot be had on it (see :data:`.cases.THINGS`) → why.
+    lacks: Mapping[str, str] = {}
 
 
 _UVICORN = ("--ws-max-size", str(32 * 2**20))
@@ -39,7 +40,12 @@ OURS = {
             "plain": (*_UVICORN, "--ws-per-message-deflate", "false"),
             "deflate": (*_UVICORN, "--ws-per-message-deflate", "true"),
         },
-        frozenset({"pings received", "being closed without a code", "close answered"}),
+        {
+            "fragments received": "In ASGI an application sends whole messages.",
+            "pings received": "In ASGI an application sends no pings; its server may.",
+            "being closed without a code": "In ASGI there always is one.",
+            "close answered": "In ASGI an application is not told.",
+        },
     ),
 }
 
@@ -49,7 +55,7 @@ class Theirs(NamedTuple):
 
     title: str
     make_command: Callable[[], list[str]]
-    lacks: frozenset[str] = frozenset()
+    lacks: Mapping[str, str] = {}
     #: The close code with which it answers every Close frame; ``None``: the one that it was told.
     answers: int | None = None
 
@@ -64,14 +70,19 @@ THEIRS = {
     "aiohttp": Theirs(
         "aiohttp",
         _build_python_command("aiohttp"),
-        frozenset({"fragments received", "being closed without a code"}),
+        {"fragments received": FIN_ONLY, "being closed without a code": "It always sends one."},
         answers=1000,
     ),
     "tornado": Theirs(
         "tornado",
         _build_python_command("tornado"),
-        # It takes what is behind the ping to be not compressed: tornadoweb/tornado#3353.
-        frozenset({"fragments received", "ping between fragments, compressed"}),
+        {
+            "fragments received": FIN_ONLY,
+            "ping between fragments, compressed": (
+                "It does not decompress a message in which a ping comes:"
+                " [tornado#3353](https://github.com/tornadoweb/tornado/pull/3353)."
+            ),
+        },
     ),
     "node-ws": Theirs("ws (Node)", lambda: [*find_node(), str(FOLDER / "server.js")]),
 }

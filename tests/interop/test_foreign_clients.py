@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from time import monotonic
 
 import pytest
+import websockets.sync.client
 
 from tests.interop.cases import CASES, Pair, build_params
 from tests.interop.foreign.clients import CLIENTS
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.interop
         (server, client, mode, case)
         for server, ours in OURS.items()
         for client, foreign in CLIENTS.items()
-        for mode, case in build_params(ours.lacks | foreign.lacks)
+        for mode, case in build_params({*ours.lacks, *foreign.lacks})
     ],
 )
 def test_case(serving: Serving, server: str, client: str, mode: str, case: str) -> None:
@@ -45,6 +46,16 @@ def test_compression_is_agreed_on_when_both_want_it(
         with foreign.connect(serving.get_our_url(server, mode), Options(compression=offers)) as talker:
             wanted = (offers or foreign.always_offers) and "compression" not in foreign.lacks
             assert talker.is_compressed is (wanted and mode == "deflate")
+
+
+@pytest.mark.parametrize(
+    "server", [name for name, ours in OURS.items() if "fragments received" not in ours.lacks]
+)
+@pytest.mark.parametrize("path", [*MODES, "function"])
+def test_fragments_arrive_as_they_were_made(serving: Serving, server: str, path: str) -> None:
+    with websockets.sync.client.connect(serving.get_our_url(server, path), proxy=None) as connection:
+        connection.send("!fragments")
+        assert tuple(connection.recv_streaming()) == FRAGMENTS
 
 
 @pytest.mark.parametrize("server", OURS)

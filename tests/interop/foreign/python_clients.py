@@ -16,7 +16,7 @@ import websockets.sync.client
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from tests.interop.foreign.talker import BOUND, Data, Foreign, Options, Talker
+from tests.interop.foreign.talker import BOUND, FIN_ONLY, Data, Foreign, Options, Talker
 from tests.interop.words import MAX_SIZE
 
 T = TypeVar("T")
@@ -323,12 +323,16 @@ CLIENTS = {
     "websockets-asyncio": Foreign("websockets (asyncio)", WebsocketsAsyncio.connect),
     "websockets-sync": Foreign("websockets (threads)", WebsocketsSync.connect),
     "websocket-client": Foreign(
-        "websocket-client", WebsocketClient.connect, frozenset({"compression"}), answers=1000
+        "websocket-client", WebsocketClient.connect, {"compression": "It has none."}, answers=1000
     ),
     "aiohttp": Foreign(
         "aiohttp",
         Aiohttp.connect,
-        frozenset({"fragments sent", "ping between fragments", "closing without a code"}),
+        {
+            "fragments sent": FIN_ONLY,
+            "ping between fragments": FIN_ONLY,
+            "closing without a code": "It always sends one.",
+        },
         answers=1000,
     ),
 }

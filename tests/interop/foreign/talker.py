@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 Data = str | bytes
+
+#: Why something cannot be tried.
+FIN_ONLY = "It sends each message in one frame."
 
 #: Longer than anything takes; a test that waits so long has failed.
 BOUND = 20.0
@@ -64,8 +67,8 @@ class Foreign(NamedTuple):
 
     title: str
     connect: Callable[[str, Options], AbstractContextManager[Talker]]
-    #: What its interface has no word for, or what it does not do; see the columns of the page.
-    lacks: frozenset[str] = frozenset()
+    #: What it has no word for, or does not do (see :data:`.cases.THINGS`) → why.
+    lacks: Mapping[str, str] = {}
     #: The close code with which it answers every Close frame; ``None``: the one that it was told.
     answers: int | None = None
     #: It offers compression, whatever it is told.
