@@ -140,10 +140,10 @@ def test_a_socks_proxy_that_wants_another_login_is_as_a_407() -> None:
 @pytest.mark.parametrize(
     ("code", "status", "said"),
     [
-        (1, 502, "general server failure"),
-        (2, 403, "connection not allowed"),
-        (5, 502, "refused"),
-        (6, 504, "ttl"),
+        (1, 502, "it failed"),
+        (2, 403, "do not allow the connection"),
+        (5, 502, "was refused"),
+        (6, 504, "too far away"),
     ],
 )
 def test_a_socks_proxy_that_finds_no_way_says_why(code: int, status: int, said: str) -> None:
@@ -192,8 +192,10 @@ def test_what_else_an_http_proxy_may_answer(answer: bytes, status: int, match: s
         ([b"\x05\x00", b"\x04\x00\x00\x01\0\0\0\0\0\0"], "does not answer as one of SOCKS5"),
         ([b"\x05\x00", b"\x05\x00\x00\x07\0\0\0\0\0\0"], "does not answer as one of SOCKS5"),
         ([b"\x05\x00", b"\x05\x63\x00\x01\0\0\0\0\0\0"], "does not answer as one of SOCKS5"),
+        ([b"\x05\x00", b"\x05\x00\x00\x03\x01\xff\0\0"], "does not answer as one of SOCKS5"),
+        ([b"\x05\x77"], "does not answer as one of SOCKS5"),
         ([b"\x05\x00", b"\x05\x05"], "before the end of its answer"),
-        ([b"\x05\x00", b"\x05\x05\x00\x01"], "connection refused"),
+        ([b"\x05\x00", b"\x05\x05\x00\x01"], "the connection was refused"),
         ([b"\x05\x00", b"\x05\x00\x00\x01\0\0\0\0\0\0early"], "goes on to speak"),
         ([b"\x05"], "before the end of its answer"),
         ([], "before the end of its answer"),

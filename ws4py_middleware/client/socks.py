@@ -19,6 +19,20 @@ __all__ = ["ask_socks"]
 _WHO = "the proxy"
 _WHAT = "the proxy's answer"
 
+_VERSION = 5
+
+#: What a reply says.
+_CODES = {
+    0: "succeeded",
+    1: "it failed",
+    2: "its rules do not allow the connection",
+    3: "the network is unreachable",
+    4: "the host is unreachable",
+    5: "the connection was refused",
+    6: "the server is too far away (TTL expired)",
+    7: "it does not know the command",
+    8: "it does not know the kind of address",
+}
 #: The HTTP status that says the same as a reply; of the others it is 502. So refusals of all proxies
 #: can be told apart in one way.
 _STATUS = {2: 403, 6: 504, 7: 501, 8: 501}
@@ -58,24 +72,22 @@ class _Talk:
     def ask(self, host: str, port: int) -> Part[bytes]:
         """Log in where that is asked for, and ask for the server."""
         socksio = self.socksio
-        try:
-            yield from self._log_in()
-            command = socksio.SOCKS5Command.CONNECT
-            yield from self._send(socksio.SOCKS5CommandRequest.from_address(command, (host, port)))
-            data = yield from self._take(4)
-            code = socksio.SOCKS5ReplyCode(data[1:2])
-            if data[0] == 5 and code is not socksio.SOCKS5ReplyCode.SUCCEEDED:
-                # Behind a refusal not every proxy sends all of its message.
-                said = code.name.lower().replace("_", " ")
-                raise self._refuse(f"{said}; there is no way to {build_where(host, port)}", data[1])
-            if data[3] == _NAME:
-                data += yield from self._take(1)
-                data += yield from self._take(data[4] + 2)
-            else:
-                data += yield from self._take(_LENGTHS[data[3]] + 2)
-            self.conn.receive_data(data)
-        except (socksio.ProtocolError, ValueError, KeyError):
-            raise HandshakeError(f"{_WHO} {self.proxy.where} does not answer as one of SOCKS5", 0) from None
+        yield from self._log_in()
+        command = socksio.SOCKS5Command.CONNECT
+        yield from self._send(socksio.SOCKS5CommandRequest.from_address(command, (host, port)))
+        data = yield from self._take(4)
+        code, kind = data[1], data[3]
+        if data[0] != _VERSION or code not in _CODES:
+            raise self._is_none()
+        if code != 0:
+            # Behind a refusal not every proxy sends all of its message.
+            raise self._refuse(f"{_CODES[code]}; there is no way to {build_where(host, port)}", code)
+        if kind == _NAME:
+            data += yield from self._take(1)
+        elif kind not in _LENGTHS:
+            raise self._is_none()
+        data += yield from self._take((data[4] if kind == _NAME else _LENGTHS[kind]) + 2)
+        self._parse(data)
         return self.buffer
 
     def _log_in(self) -> Part[None]:
@@ -85,21 +97,30 @@ class _Talk:
             methods.append(socksio.SOCKS5AuthMethod.USERNAME_PASSWORD)
         yield from self._send(socksio.SOCKS5AuthMethodsRequest(methods))
         data = yield from self._take(2)
-        if data[0] != 5:
-            raise ValueError("another version")
-        method = self.conn.receive_data(data).method
+        if data[0] != _VERSION:
+            raise self._is_none()
+        method = self._parse(data).method
         if method not in methods:
             wanted = "none of ours" if userinfo else "a user and a password, which its URL does not have"
             raise self._refuse(f"it wants {wanted}", None)
         if userinfo is not None and method is socksio.SOCKS5AuthMethod.USERNAME_PASSWORD:
             user, password = userinfo
             yield from self._send(socksio.SOCKS5UsernamePasswordRequest(user.encode(), password.encode()))
-            if not self.conn.receive_data((yield from self._take(2))).success:
+            if not self._parse((yield from self._take(2))).success:
                 raise self._refuse("it does not take the user and the password", None)
 
     def _refuse(self, why: str, code: int | None) -> HandshakeError:
         status = _LOGIN_REFUSED if code is None else _STATUS.get(code, 502)
         return HandshakeError(f"{_WHO} {self.proxy.where} refused: {why}", status)
+
+    def _parse(self, data: bytes) -> Any:
+        try:
+            return self.conn.receive_data(data)
+        except self.socksio.ProtocolError:
+            raise self._is_none() from None
+
+    def _is_none(self) -> HandshakeError:
+        return HandshakeError(f"{_WHO} {self.proxy.where} does not answer as one of SOCKS5", 0)
 
     def _send(self, request: Any) -> Part[None]:
         self.conn.send(request)

@@ -2,7 +2,8 @@
 Through a proxy: a connection to it that it passes on to the server, bytes as they are.
 
 What is said to the proxy, a password among it, is said before there is a tunnel, and what the
-server is asked only afterwards, in TLS with the server itself where the URL is ``wss``.
+server is asked only afterwards, in TLS with the server itself where the URL is ``wss``. It is a
+tunnel for ``ws``, too, :rfc:`6455#section-4.1`: a proxy that looked into it would not let it pass.
 """
 
 from __future__ import annotations
