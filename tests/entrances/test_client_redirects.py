@@ -339,3 +339,9 @@ def test_the_client_stays_the_one_of_its_url() -> None:
             assert client.bind_addr == ("127.0.0.1", first.port)
             assert client.resource == "/out"
         assert len(first.visits) == len(second.visits) == 2
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, True, None])
+def test_max_redirects_is_a_whole_number(value: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="max_redirects is"):
+        WebSocketBaseClient("ws://h", max_redirects=value)
