@@ -38,6 +38,8 @@ def test_every_block_of_the_page_runs_and_says_what_it_promises(
     assert printed[0] == "hello\n"
     assert printed[1] == "3\n2\n1\nclosed 1000 \n"  # the server gives no reason
     assert printed[2] == "to the server, once from each\n" * 20
+    assert printed[3] == "it says hello\n"
+    assert printed[4] == "number 0\nnumber 1\nnumber 2\n"
     assert any(lines.startswith("200 Connect to /echo") for lines in printed)
 
 
