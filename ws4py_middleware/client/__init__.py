@@ -81,12 +81,14 @@ class WebSocketBaseClient(ClientBase):
         When the last connection is being closed, its end is waited for.
 
         Raises:
-            HandshakeError: The server refuses: ``status``, ``headers`` and ``body`` are its answer's.
+            HandshakeError: The server, or a proxy, refuses: ``status``, ``headers`` and ``body`` are its answer's.
                 Or it is no server of WebSockets, or went away; then the ``status`` may be 0.
             OSError: There is no connection: the name is not known, nobody listens, the certificate is
                 not the server's (:exc:`ssl.SSLCertVerificationError`), ...
             TimeoutError: It took too long; the message says what.
             RuntimeError: It is connected.
+            ValueError: The environment names a proxy that is none.
+            ImportError: The proxy is one of SOCKS, and socksio is not installed.
         """
         self._end_last()
         if self._reconnecting is None:
@@ -97,7 +99,6 @@ class WebSocketBaseClient(ClientBase):
     def _begin(self, sock: Any, early: bytes) -> Link:
         """Go on with a connection, and what came behind the 101."""
         self.sock = sock
-        self._marked = frozenset()
         try:
             link = self._make_link(sock, early)
         except BaseException:

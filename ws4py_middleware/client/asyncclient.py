@@ -22,9 +22,12 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
 from ..async_websocket import Queued
 from ..async_websocket import WebSocket as AsyncWebSocket
+from ..messaging import Message
 from ..process import get_task_manager
 from ..websocket import WebSocket
 from .asyncdialing import ClientProtocol, drive_async
+from .asyncreturning import TaskReconnecting
+from .backoff import Backoff
 from .base import ClientBase
 from .dialing import Deadline
 
@@ -54,6 +57,7 @@ class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
     """
 
     _is_connecting = False
+    _reconnecting: TaskReconnecting | None
 
     async def connect(self) -> None:
         """
@@ -77,26 +81,33 @@ class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
             last = self._find_ending()
             if last is not None:
                 await self._wait_released(last)
-            protocol, early = await self._open(Deadline(self.policy.open_timeout))
+            link = await self._connect_once()
         finally:
             self._is_connecting = False
-        link = self._begin(protocol, early)
         try:
             await asyncio.sleep(0)  # the task of the connection comes first, with opened()
         except BaseException:
             link.terminate()
             raise
 
-    async def _open(self, deadline: Deadline) -> tuple[ClientProtocol, bytes]:
-        """Make one connection, and return what came behind the 101, too."""
+    async def _connect_once(self) -> Link:
         last = self._link
         self._forget_last()
         self._link = last  # until there is another: perhaps somebody waits in run()
         try:
-            return await drive_async(self.converse(), deadline, get_task_manager())
+            if self._reconnecting is not None:
+                return await self._reconnecting.connect()
+            return self._begin(*await self._open(Deadline(self.policy.open_timeout)))
         except BaseException:
             self._link = None
             raise
+
+    async def _open(self, deadline: Deadline) -> tuple[ClientProtocol, bytes]:
+        """Make one connection, and return what came behind the 101, too."""
+        return await drive_async(self.converse(), deadline, get_task_manager())
+
+    def _make_reconnecting(self, backoff: Backoff) -> TaskReconnecting:
+        return TaskReconnecting(self, backoff)
 
     def _begin(self, protocol: ClientProtocol, early: bytes) -> Link:
         """Go on with a connection; its hooks are called as soon as the caller waits for something."""
@@ -122,7 +133,15 @@ class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
         Whoever waits afterwards, in :meth:`run` or :meth:`receive`, waits for ``policy.close_timeout``
         at most.
         """
+        if self._reconnecting is not None:
+            self._reconnecting.stop()
         return super().close(code, reason) if self._link is not None else Queued(self)
+
+    async def receive(self, timeout: float | None = None) -> Message | None:  # type: ignore[override]
+        """Wait for the next message; see :meth:`.AsyncWebSocket.receive`."""
+        if self._reconnecting is None:
+            return await super().receive(timeout)
+        return await self._reconnecting.receive(super().receive, timeout)
 
     async def run(self) -> None:  # type: ignore[override]
         """
@@ -134,6 +153,8 @@ class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
         link = self._ensure_link()
         while True:
             await self._wait_released(link)
+            if self._reconnecting is not None:
+                await self._reconnecting.wait_settled(link)
             if self._link is None or self._link is link:
                 return
             link = self._link
@@ -149,6 +170,8 @@ class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
         if link is None:
             return
         self.close()
+        if self._reconnecting is not None:
+            await self._reconnecting.finish()
         task = cast("TaskManager", link.loop).task_of(self)
         if task is None or link.is_mine:
             return

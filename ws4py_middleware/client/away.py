@@ -181,6 +181,7 @@ class Reconnecting(ABC):
         """Make what drives a connection; what came on the last one, and was not asked for, comes first."""
         link = self.link_class(self.client, transport, conn, loop)
         link.reconnecting = self
+        self.client._marked = frozenset()
         if self.link is not None:
             link.inherit(self.link)
         return link
@@ -270,7 +271,7 @@ class Reconnecting(ABC):
 
     def _may_return(self, link: Returning) -> bool:
         """Tell whether another connection comes after one that has ended, or is about to."""
-        if self._is_stopped or self.given_up is not None:
+        if self.is_hopeless:
             return False
         if isinstance(link.loop, Registry) and link.loop.is_ending:
             return False  # nobody would run it
@@ -367,9 +368,26 @@ class Reconnecting(ABC):
             return bool(self._waiting) and self._waiting.size + size > self.client.policy.write_limit
 
     @property
-    def has_much(self) -> bool:
-        """Whether so much waits that whoever can wait should."""
-        return self._waiting.size > self.client.policy.write_high_water
+    def has_room(self) -> bool:
+        """Whether nobody has to wait who can: little waits, or will be dropped, or there is no hope."""
+        policy = self.client.policy
+        return (
+            policy.queue_policy != "block"
+            or self._waiting.size <= policy.write_high_water
+            or self.is_hopeless
+        )
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether there will be no other connection, unless the application makes it."""
+        return self._is_stopped or self.given_up is not None
+
+    def get_failure(self) -> BaseException:
+        """Return why there was no connection at all."""
+        given_up = self.given_up
+        if given_up is None or given_up.__cause__ is None:
+            return ConnectionClosed("it was closed while it was being connected")
+        return given_up.__cause__
 
     def opened(self, link: Returning) -> None:
         """Send what has waited: ``opened()`` has been called."""
@@ -385,6 +403,15 @@ class Reconnecting(ABC):
         self._changed()
 
     # --- those who wait --------------------------------------------------------------------------
+
+    def _add_waiter(self, waiter: Waker) -> None:
+        with self._lock:
+            self._waiters.append(waiter)
+
+    def _remove_waiter(self, waiter: Waker) -> None:
+        with self._lock:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
 
     def _changed(self) -> None:
         """Wake all who wait for a change."""

@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ..exc import ConnectionClosed
 from ..inbox import Waiter
 from ..messaging import Message
 from ..registry import Registry
@@ -88,10 +87,7 @@ class BlockingReconnecting(Reconnecting):
             return
         self.wait(lambda: self.link is not None or self.campaign is None)
         if self.link is None:
-            given_up = self.given_up
-            if given_up is None or given_up.__cause__ is None:
-                raise ConnectionClosed("it was closed while it was being connected")
-            raise given_up.__cause__
+            raise self.get_failure()
 
     def receive(
         self, receive: Callable[[Returning, float | None], Message | None], timeout: float | None
@@ -152,21 +148,18 @@ class BlockingReconnecting(Reconnecting):
         if left == 0:
             return False
         waiter = self._make_waiter()
-        with self._lock:
-            if until():
-                return True
-            self._waiters.append(waiter)
+        self._add_waiter(waiter)
         try:
-            waiter.wait(left)
+            if not until():
+                waiter.wait(left)
         finally:
-            with self._lock, contextlib.suppress(ValueError):
-                self._waiters.remove(waiter)
+            self._remove_waiter(waiter)
         return True
 
     def _wait_for_room(self, link: Returning, size: int) -> bool:
         if link.is_mine or self._worker == self._current() or not link.loop.may_wait():
             return False
-        self.wait(lambda: not self.is_full(size) or self.given_up is not None or self._is_stopped)
+        self.wait(lambda: not self.is_full(size) or self.is_hopeless)
         return True
 
     def _current_link(self) -> Returning:
