@@ -35,6 +35,11 @@ WSPROTO = """\
 """
 
 
+TORNADO = """\
+- A client that asks for `server_no_context_takeover` cannot connect to tornado, which agrees without it.
+"""
+
+
 class Party(Protocol):
     """A client or server of the tests."""
 
@@ -50,8 +55,8 @@ def build_page(versions: str) -> str:
     ours = ", ".join(server.title for server in OURS.values())
     lines = [HEAD, "## Their clients, our servers", "", f"The servers are {ours}.", ""]
     lines += [*_build_table(CLIENTS.values()), "", *_build_limits(), WSPROTO]
-    lines += ["## Our clients, their servers", "", *_build_table(THEIRS.values())]
-    return "\n".join([*lines, "", f"Measured with {versions}.", ""])
+    lines += ["## Our clients, their servers", "", *_build_table(THEIRS.values()), "", TORNADO]
+    return "\n".join([*lines, f"Measured with {versions}.", ""])
 
 
 def _build_table(parties: Iterable[Party]) -> list[str]:

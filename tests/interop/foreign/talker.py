@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Data = str | bytes
 
@@ -58,8 +58,8 @@ class Options(NamedTuple):
     """What is asked for in the opening handshake."""
 
     subprotocols: Sequence[str] = ()
-    #: Offer permessage-deflate, where it can be said.
-    compression: bool = False
+    #: Offer permessage-deflate, where it can be said: ``True``, or what the client has for it.
+    compression: Any = False
 
 
 class Foreign(NamedTuple):
