@@ -95,6 +95,9 @@ def test_a_password_is_in_no_message() -> None:
         "ws://u:secret@h:0",
         "ws://u:secret@h#f",
         "http://u:secret@h",
+        "ws://u:secret/x@h",
+        "ws://u:secret?x@h",
+        "ws://u:x#secret@h",
     ):
         with pytest.raises(ValueError) as caught:  # noqa: PT011 - the messages differ, and are looked at
             parse_url(url)

@@ -77,14 +77,20 @@ def parse_url(url: str) -> Target:
     scheme = match["scheme"].lower()
     if scheme not in DEFAULT_PORTS:
         raise ValueError(f"the URL's scheme is {quote(scheme)}; it is one of {', '.join(DEFAULT_PORTS)}")
-    if match["fragment"] is not None:
-        raise ValueError(
-            f"the URL has the fragment {quote(match['fragment'])}; a WebSocket has none (write # as %23)"
-        )
+    if (fragment := match["fragment"]) is not None:
+        shown = "" if "@" in fragment else f" {quote(fragment)}"  # which is perhaps half of a password
+        raise ValueError(f"the URL has the fragment{shown}; a WebSocket has none (write # as %23)")
     is_unix = scheme.endswith("+unix")
-    userinfo, host, port = parse_authority(
-        match["authority"], DEFAULT_PORTS[scheme], "localhost" if is_unix else ""
-    )
+    default_host = "localhost" if is_unix else ""
+    try:
+        userinfo, host, port = parse_authority(match["authority"], DEFAULT_PORTS[scheme], default_host)
+    except ValueError:
+        if "@" not in (match["path"] + (match["query"] or "")):
+            raise
+        # What looks like the host is perhaps half of a password.
+        raise ValueError(
+            "the URL has no host in front of its first / or ?; these are percent-encoded in a password"
+        ) from None
     if is_unix and port is not None:
         raise ValueError("the URL of a Unix socket has no port")
     path, query = match["path"], "" if match["query"] is None else f"?{match['query']}"
