@@ -94,10 +94,13 @@ class Session:
             pass
 
     def leave(self) -> None:
-        """Close, and wait for the end; unless there is no connection."""
-        if self._connects and not self._is_told_end():
+        """Close, and wait until the connection is all gone; unless there was none."""
+        if not self._connects:
+            return
+        if not self._is_told_end():
             self.close()
             self.wait()
+        self._call(self.client.run)
 
     @property
     def told(self) -> list[str | tuple[int, str | None]]:

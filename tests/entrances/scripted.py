@@ -35,7 +35,7 @@ class Visit:
     def read_request(self) -> bytes:
         """Read the head of the request."""
         while b"\r\n\r\n" not in self._buffer:
-            self._buffer += self._receive()
+            self._buffer += self.receive()
         self.request, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         return self.request
 
@@ -97,11 +97,12 @@ class Visit:
 
     def _take(self, size: int) -> bytes:
         while len(self._buffer) < size:
-            self._buffer += self._receive()
+            self._buffer += self.receive()
         taken, self._buffer = self._buffer[:size], self._buffer[size:]
         return taken
 
-    def _receive(self) -> bytes:
+    def receive(self) -> bytes:
+        """Read what there is; EOFError at the end."""
         data: bytes = self.sock.recv(65536)
         if not data:
             raise EOFError

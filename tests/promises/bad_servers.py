@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import socket
-import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -59,11 +58,6 @@ def stream(visit: Visit, pieces: Iterable[bytes], limit: int = 64 * MiB) -> None
                 break
         visit.sock.shutdown(socket.SHUT_WR)
     visit.wait_end()
-
-
-def reset(visit: Visit) -> None:
-    """Let the connection end with RST in place of FIN."""
-    visit.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 # --- instead of the opening handshake ----------------------------------------------------------------

@@ -6,19 +6,20 @@ The servers are in the test's process; so all that grows, leaks or is logged ove
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from tests.core.wire import CLOSE, build_frame
 from tests.entrances.scripted import Visit, scripted, text
-from tests.promises.attacker import set_baseline
+from tests.promises.attacker import Memory, report, set_baseline
 from tests.servers import ROOT, certificates, server_context, wait_for
 
 #: Beyond what was allowed: the machine may be busy.
@@ -169,6 +170,24 @@ class ClientProcess:
     def _pipe(pipe: IO[str] | None) -> IO[str]:
         assert pipe is not None
         return pipe
+
+
+@contextlib.contextmanager
+def at_most(size: int, clients: ClientProcess, at_once: int = 1) -> Iterator[None]:
+    """
+    See that what is done in the block costs the clients no more memory.
+
+    Args:
+        size: Bytes for one client.
+        at_once: How many there are at a time. When they have gone, what they leave to the allocator is
+            taken for granted from then on.
+    """
+    with Memory(clients) as memory:
+        yield
+    report(f"P31 {clients.kind}", growth=memory.text)
+    assert memory.growth <= size * at_once
+    if at_once > 1:
+        set_baseline(clients.pid)
 
 
 def trusting() -> dict[str, str]:

@@ -8,7 +8,6 @@ import pytest
 
 from tests.core.wire import BINARY, build_frame
 from tests.entrances.scripted import scripted
-from tests.promises.attacker import Memory, report
 from tests.promises.bad_servers import (
     ENDED,
     REFUSED,
@@ -18,19 +17,15 @@ from tests.promises.bad_servers import (
     send_endlessly,
     send_small_bombs,
 )
-from tests.promises.clientside import SLACK, ClientProcess, Job, Outcome
+from tests.promises.clientside import SLACK, ClientProcess, Job, Outcome, at_most
 from tests.promises.wire import MiB
-
-BOUND = 8 * MiB
 
 
 def ask(clients: ClientProcess, job: Job) -> Outcome:
     """Let a client do something that must not cost more than is promised."""
-    with Memory(clients) as memory:
+    with at_most(8 * MiB, clients):
         outcome = clients.ask(job)
     outcome.check()
-    report(f"P31 {clients.kind}", growth=memory.text, seconds=f"{outcome.seconds:.2f}")
-    assert memory.growth <= BOUND
     return outcome
 
 
