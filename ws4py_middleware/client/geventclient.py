@@ -39,7 +39,9 @@ from ..link import Link
 from ..messaging import Message
 from ..websocket import WebSocket
 from . import WebSocketBaseClient
+from .backoff import Backoff
 from .dialing import Deadline, Waits, drive, is_address
+from .greenletreturning import GreenletReconnecting
 
 __all__ = ["Messages", "WebSocketClient"]
 
@@ -91,6 +93,9 @@ class WebSocketClient(WebSocketBaseClient):
 
     def handshake_ok(self) -> None:
         """Do nothing: the greenlet calls :meth:`opened` as soon as others may run."""
+
+    def _make_reconnecting(self, backoff: Backoff) -> GreenletReconnecting:
+        return GreenletReconnecting(self, backoff, _get_manager)
 
     def _open(self, deadline: Deadline) -> tuple[Any, bytes]:
         return drive(self.converse(), deadline, net=_NET, waits=_WAITS)

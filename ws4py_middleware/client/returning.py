@@ -187,6 +187,10 @@ class BlockingReconnecting(Reconnecting):
             return self._land(campaign, sock, early)
         return None
 
+    def _finish(self, campaign: Campaign, result: Exception | None = None) -> None:
+        if self.campaign is campaign:
+            campaign.advance(result)
+
     def _make_deadline(self) -> Deadline:
         return Deadline(self.client.policy.open_timeout)
 
@@ -340,10 +344,6 @@ class ThreadReconnecting(BlockingReconnecting):
                     self._finish(campaign, self._do(campaign, step))
         finally:
             self._worker = None
-
-    def _finish(self, campaign: Campaign, result: Exception | None = None) -> None:
-        if self.campaign is campaign:
-            campaign.advance(result)
 
     # --- without one: in the thread that waits ---------------------------------------------------
 

@@ -214,6 +214,8 @@ def _say_goodbye() -> None:
     # In a forked child none of the threads is there, and the connections are its parent's.
     links = [(c._th, c._link) for c in list(_clients) if c._th.is_alive() and c._link is not None]
     for _, link in links:
+        if isinstance(link, ReturningLink):
+            link.reconnecting.stop()
         link.close(1001, "Going away")
     for thread, link in links:
         if not link.wait_released(max(deadline - monotonic(), 0)):
