@@ -26,6 +26,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from .asgi import WebSocketASGI
     from .async_websocket import AsyncWebSocket
+    from .client.asyncclient import AsyncWebSocketClient
     from .core.policy import Policy
     from .core.types import WS_KEY, WS_VERSION
     from .routing import Route
@@ -38,6 +39,7 @@ __all__ = [
     "WS_KEY",
     "WS_VERSION",
     "AsyncWebSocket",
+    "AsyncWebSocketClient",
     "EchoWebSocket",
     "Policy",
     "Route",
@@ -53,6 +55,7 @@ __all__ = [
 
 _LAZY = {
     "AsyncWebSocket": ".async_websocket",
+    "AsyncWebSocketClient": ".client.asyncclient",
     "EchoWebSocket": ".websocket",
     "Policy": ".core.policy",
     "Route": ".routing",
