@@ -124,6 +124,7 @@ class Scripted:
         tls: ssl.SSLContext | None = None,
         path: str | None = None,
         parallel: bool = False,
+        port: int = 0,
     ) -> None:
         self.script = script
         self.tls = tls
@@ -131,7 +132,7 @@ class Scripted:
         self.errors: list[BaseException] = []
         self.visits: list[Visit] = []
         if path is None:
-            self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+            self.listener = socket.create_server(("127.0.0.1", port), backlog=512)
             self.port: int = self.listener.getsockname()[1]
         else:
             self.listener = socket.socket(socket.AF_UNIX)
