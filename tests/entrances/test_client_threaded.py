@@ -20,6 +20,7 @@ from tests.entrances.scripted import Visit, no_leaks, scripted, text
 from tests.servers import client_context, start
 from ws4py_middleware.client.threadedclient import WebSocketClient
 from ws4py_middleware.exc import ConnectionClosed, HandshakeError
+from ws4py_middleware.hub import Hub
 from ws4py_middleware.manager import WebSocketManager
 from ws4py_middleware.messaging import Message
 
@@ -245,6 +246,21 @@ def test_an_error_in_a_hook_ends_the_connection_in_order(
         client.run()
     assert client.seen == [("opened",), ("closed", 1011, "internal error")]
     assert "the hook's own" in caplog.text
+
+
+def test_a_fault_that_is_no_hooks_leaves_nobody_waiting_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    class BrokenHub(Hub):
+        def leave_all(self, member: Any) -> None:
+            raise ZeroDivisionError("the hub's own")
+
+    with scripted(echo) as server:
+        client = Recorder(server.url)
+        client.hub = BrokenHub()
+        client.connect()
+        client.close()
+        client.run_forever()
+        assert not client._th.is_alive()
+    assert "the hub's own" in caplog.text
 
 
 def test_ctrl_c_interrupts_run_forever_and_the_connection_can_be_closed() -> None:
