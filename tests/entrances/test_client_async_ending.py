@@ -204,22 +204,26 @@ def test_a_server_that_does_not_answer_close_is_left() -> None:
         run(main())
 
 
-def test_a_hook_that_never_returns_is_cancelled_at_the_end_of_the_block() -> None:
-    class Stuck(Recorder):
-        async def received_message(self, message: Message) -> None:
-            self.note("message")
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                self.note("cancelled")
-                raise
+class Stuck(Recorder):
+    async def received_message(self, message: Message) -> None:
+        self.note("message")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.note("cancelled")
+            raise
 
+
+def test_a_hook_that_never_returns_is_cancelled_at_the_end_of_the_block() -> None:
     async def main() -> None:
         client = Stuck(server.url, close_timeout=0.1)
         async with client:
             await client.send("x")
             while len(client.seen) < 2:
                 await asyncio.sleep(0.001)
+            await client.close()
+            with pytest.raises(TimeoutError, match="a hook of the last connection"):
+                await client.connect()
         assert [what[0] for what in client.seen] == ["opened", "message", "cancelled", "closed"]
 
     with scripted(echo) as server:

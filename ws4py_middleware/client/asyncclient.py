@@ -71,7 +71,7 @@ class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
                 Or it is no server of WebSockets, or went away; then the ``status`` may be 0.
             OSError: There is no connection: the name is not known, nobody listens, the certificate is
                 not the server's (:exc:`ssl.SSLCertVerificationError`), ...
-            TimeoutError: It took too long; the message says what.
+            TimeoutError: It took too long, or a hook of the last connection never ends; it says what.
             RuntimeError: It is connected, or about to be.
         """
         if self._is_connecting:
@@ -79,8 +79,8 @@ class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
         self._is_connecting = True
         try:
             last = self._find_ending()
-            if last is not None:
-                await self._wait_released(last)
+            if last is not None and await self._wait_ending(last):
+                raise TimeoutError("a hook of the last connection has not returned, long after its end")
             link = await self._connect_once()
         finally:
             self._is_connecting = False
@@ -152,17 +152,13 @@ class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
         """
         link = self._ensure_link()
         while True:
-            await self._wait_released(link)
+            self._check_not_mine(link)
+            await cast("TaskManager", link.loop).wait_released(self)
             if self._reconnecting is not None:
                 await self._reconnecting.wait_settled(link)
             if self._link is None or self._link is link:
                 return
             link = self._link
-
-    async def _wait_released(self, link: Link) -> None:
-        if link.is_mine:
-            raise RuntimeError("the end of a connection cannot be waited for in one of its hooks")
-        await cast("TaskManager", link.loop).wait_released(self)
 
     async def _leave(self) -> None:
         """Make the closing handshake, and leave no hook behind."""
@@ -172,14 +168,23 @@ class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
         self.close()
         if self._reconnecting is not None:
             await self._reconnecting.finish()
-        task = cast("TaskManager", link.loop).task_of(self)
-        if task is None or link.is_mine:
-            return
-        timeout = self.policy.close_timeout
-        await asyncio.wait([task], timeout=None if timeout is None else timeout + _PATIENCE)
-        if not task.done():
+        if not link.is_mine and (task := await self._wait_ending(link)):
             task.cancel()  # a hook waits, perhaps for what nobody does any more
             await asyncio.wait([task], timeout=_PATIENCE)
+
+    async def _wait_ending(self, link: Link) -> asyncio.Task[None] | None:
+        """Wait for the end of a closing handshake; return the task whose hook is still at work then."""
+        self._check_not_mine(link)
+        task = cast("TaskManager", link.loop).task_of(self)
+        if task is None:
+            return None
+        timeout = self.policy.close_timeout
+        await asyncio.wait([task], timeout=None if timeout is None else timeout + _PATIENCE)
+        return None if task.done() else task
+
+    def _check_not_mine(self, link: Link) -> None:
+        if link.is_mine:
+            raise RuntimeError("the end of a connection cannot be waited for in one of its hooks")
 
     async def __aenter__(self: _Client) -> _Client:
         if not self.is_open:

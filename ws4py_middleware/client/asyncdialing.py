@@ -229,6 +229,7 @@ class _Line:
             work.close()
             raise
         task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(_drop)  # who is cancelled does not ask for its error
         try:
             await asyncio.wait([task], timeout=left)
         finally:
