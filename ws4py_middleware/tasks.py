@@ -254,6 +254,8 @@ class TaskManager(Registry):
 
     async def _serve(self, link: TaskLink | ThreadLink, seat: Seat) -> None:
         """Be the task of one connection."""
+        if seat.task is None:
+            await asyncio.sleep(0)  # the loop starts tasks eagerly; whoever brings the link is not done yet
         try:
             while not link.released and self._seats.get(link) is seat:
                 if seat.turn or (seat.readable and not link.paused):

@@ -21,6 +21,9 @@ from ws4py_middleware.client.asyncclient import AsyncWebSocketClient
 from ws4py_middleware.exc import ConnectionClosed, HandshakeError
 from ws4py_middleware.messaging import Message
 
+#: From Python 3.12 on tasks may be started in create_task() already.
+FACTORIES = [None, *filter(None, [getattr(asyncio, "eager_task_factory", None)])]
+
 
 def echo(visit: Visit) -> None:
     visit.accept()
@@ -80,6 +83,27 @@ def test_a_server_may_speak_byte_by_byte() -> None:
         async with client:
             await client.run()
         assert client.seen == [("opened",), ("slowly",), ("closed", 4321, "end")]
+
+    with scripted(script) as server:
+        run(main())
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_none_is_lost_whenever_the_loop_starts_its_tasks(factory: Any) -> None:
+    messages = [f"message {number}" for number in range(100)]
+
+    def script(visit: Visit) -> None:
+        visit.accept(b"".join(map(text, messages)) + build_close(1001, b"bye"))
+        assert visit.read_frame()[0] == CLOSE
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_task_factory(factory)
+        async with AsyncWebSocketClient(server.url) as client:
+            assert [str(message) async for message in client] == messages
+        recorder = Recorder(server.url)
+        await recorder.connect()
+        await recorder.run()
+        assert recorder.seen == [("opened",), *[(each,) for each in messages], ("closed", 1001, "bye")]
 
     with scripted(script) as server:
         run(main())
