@@ -23,11 +23,14 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 
+from tornado.ioloop import IOLoop
+
 from examples.echo.autobahn_app import LIMITS
 from ws4py_middleware.client import WebSocketBaseClient
 from ws4py_middleware.client.asyncclient import AsyncWebSocketClient
 from ws4py_middleware.client.geventclient import WebSocketClient as GeventClient
 from ws4py_middleware.client.threadedclient import WebSocketClient as ThreadedClient
+from ws4py_middleware.client.tornadoclient import TornadoWebSocketClient
 from ws4py_middleware.messaging import Message
 from ws4py_middleware.websocket import WebSocket
 
@@ -73,6 +76,10 @@ class AsyncEcho(AsyncWebSocketClient):
         await self.send(message.data, message.is_binary)
 
 
+class TornadoEcho(Echo, TornadoWebSocketClient):
+    """Runs in tornado's loop."""
+
+
 def run_blocking(kind: type[WebSocketBaseClient], urls: Sequence[str]) -> None:
     """Go through the cases with a client whose end is waited for."""
     for url in urls:
@@ -82,7 +89,7 @@ def run_blocking(kind: type[WebSocketBaseClient], urls: Sequence[str]) -> None:
             client.run()
 
 
-async def run_awaiting(kind: type[AsyncWebSocketClient], urls: Sequence[str]) -> None:
+async def run_awaiting(kind: type[AsyncEcho | TornadoEcho], urls: Sequence[str]) -> None:
     """Go through the cases with a client whose end is awaited."""
     for url in urls:
         with going_on(url):
@@ -95,6 +102,7 @@ RUNNERS: dict[str, Callable[[Sequence[str]], None]] = {
     "base": lambda urls: run_blocking(BaseEcho, urls),
     "threaded": lambda urls: run_blocking(ThreadedEcho, urls),
     "gevent": lambda urls: run_blocking(GeventEcho, urls),
+    "tornado": lambda urls: IOLoop.current().run_sync(lambda: run_awaiting(TornadoEcho, urls)),
     "asyncio": lambda urls: asyncio.run(run_awaiting(AsyncEcho, urls)),
 }
 

@@ -33,11 +33,8 @@ from scripts.lib.autobahn.targets import (
     find_surprises,
     read_expected,
 )
-from scripts.lib.autobahn.verdicts import Verdict, format_verdicts, read_verdicts
+from scripts.lib.autobahn.verdicts import MANY, Verdict, format_verdicts, read_verdicts
 from tests.servers import ROOT, start
-
-#: How many surprises are told of: of a target that did not start, every case is one.
-MANY = 30
 
 
 @dataclasses.dataclass(frozen=True)

@@ -56,6 +56,7 @@ TARGETS = {
     "client-base": Target("base", "base client", is_client=True, documented=False),
     "client-threaded": Target("threaded", "threaded client", is_client=True),
     "client-gevent": Target("gevent", "gevent client", is_client=True, ci="brief"),
+    "client-tornado": Target("tornado", "tornado client", is_client=True, ci="brief"),
     "client-asyncio": Target("asyncio", "asyncio client", is_client=True),
 }
 
@@ -64,7 +65,10 @@ SERVERS = tuple(name for name, target in TARGETS.items() if not target.is_client
 CLIENTS = tuple(target.kind for target in TARGETS.values() if target.is_client)
 
 #: What a run is against when nobody says it.
-USUAL = ("gthread", "gevent", "cherrypy", "uvicorn", "client-threaded", "client-gevent", "client-asyncio")
+USUAL = (
+    *("gthread", "gevent", "cherrypy", "uvicorn"),
+    *("client-threaded", "client-gevent", "client-tornado", "client-asyncio"),
+)
 
 #: What may be OK as well.
 RACE = ("NON-STRICT", "OK")

@@ -24,6 +24,9 @@ ORDER = (
     "MISSING",
 )
 
+#: How many cases are told of that are not fine: of a target that does not work, every one is.
+MANY = 30
+
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
@@ -94,11 +97,12 @@ def format_verdicts(verdicts: Sequence[Verdict]) -> str:
         f"  in all {len(verdicts):3} cases {sum(v.duration for v in verdicts):7.1f} s   "
         f"{count(v.behavior for v in verdicts)} | closes: {count(v.close for v in verdicts)}"
     )
+    odd = [verdict for verdict in verdicts if not verdict.fine and verdict.behavior != "MISSING"]
     lines += [
-        f"  {v.case:8} {v.behavior}, close {v.close}, {v.duration:.1f} s: {v.reason}"
-        for v in verdicts
-        if not v.fine and v.behavior != "MISSING"
+        f"  {v.case:8} {v.behavior}, close {v.close}, {v.duration:.1f} s: {v.reason}" for v in odd[:MANY]
     ]
+    if len(odd) > MANY:
+        lines.append(f"  ... and {len(odd) - MANY} more")
     missing = [verdict.case for verdict in verdicts if verdict.behavior == "MISSING"]
     if missing:
         lines.append(f"  MISSING: {', '.join(missing)}")
