@@ -204,14 +204,15 @@ class WebSocketBaseClient(ClientBase):
         Raises:
             ConnectionClosed: There was none.
         """
-        link = self._ensure_link()
+        link = self._landed() or self._ensure_link()
         while True:
             link.wait_released()
             if self._reconnecting is not None:
                 self._reconnecting.wait_settled(link)
-            if self._link is None or self._link is link:
+            following = self._landed()
+            if following is None or following is link:
                 return
-            link = self._link
+            link = following
 
     def once(self) -> bool:
         """
@@ -223,7 +224,7 @@ class WebSocketBaseClient(ClientBase):
         Raises:
             RuntimeError: A manager does that.
         """
-        link = self._ensure_link()
+        link = self._landed() or self._ensure_link()
         pump = self._pump
         if pump is None or link.loop is not pump:
             raise RuntimeError("this client is in the hands of a manager, which calls its hooks")
@@ -231,8 +232,12 @@ class WebSocketBaseClient(ClientBase):
             pump.once()
         elif self._reconnecting is not None:
             self._reconnecting.wait_settled(link)
-            return self._link is not link
+            return self._landed() is not link
         return not link.released or not (self._reconnecting is None or self._reconnecting.is_over(link))
+
+    def _landed(self) -> Link | None:
+        """Return the connection that there is, or was; not one that is about to be taken up."""
+        return self._link if self._reconnecting is None else self._reconnecting.link
 
     def _drain(self) -> None:
         link = self._link

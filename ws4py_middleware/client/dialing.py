@@ -85,11 +85,17 @@ class Deadline:
         Raises:
             TimeoutError: It took longer.
         """
-        sock.settimeout(self.left(step))
-        try:
-            yield
-        except TimeoutError:
-            raise self.error(step) from None
+        with self.watch(sock):
+            sock.settimeout(self.left(step))
+            try:
+                yield
+            except TimeoutError:
+                raise self.error(step) from None
+
+    @contextmanager
+    def watch(self, sock: Any) -> Iterator[None]:
+        """Be told of each socket that somebody waits for, while they do."""
+        yield
 
 
 class Waits:
@@ -265,7 +271,7 @@ def connect_tcp(
         left = deadline.left(step)
         share = None if left is None else left / (len(addresses) - tried)
         try:
-            return _connect(net, family, kind, proto, address, share)
+            return _connect(net, family, kind, proto, address, share, deadline)
         except OSError as error:
             errors.append((str(address[0]), error))
     if not errors:
@@ -296,7 +302,7 @@ def connect_unix(path: str, deadline: Deadline, *, net: Any = socket, waits: Wai
     step = DialUnix(path).what
     while True:
         try:
-            return _connect(net, net.AF_UNIX, net.SOCK_STREAM, 0, path, deadline.left(step))
+            return _connect(net, net.AF_UNIX, net.SOCK_STREAM, 0, path, deadline.left(step), deadline)
         except TimeoutError:
             raise deadline.error(step) from None
         except BlockingIOError:
@@ -335,11 +341,14 @@ def no_address(host: str, error: socket.gaierror) -> socket.gaierror:
     return socket.gaierror(error.errno, f"{host} cannot be looked up: {error.strerror}")
 
 
-def _connect(net: Any, family: int, kind: int, proto: int, address: Any, timeout: float | None) -> Any:
+def _connect(
+    net: Any, family: int, kind: int, proto: int, address: Any, timeout: float | None, deadline: Deadline
+) -> Any:
     sock = net.socket(family, kind, proto)
     try:
         sock.settimeout(timeout)
-        sock.connect(address)
+        with deadline.watch(sock):
+            sock.connect(address)
     except BaseException:
         sock.close()
         raise

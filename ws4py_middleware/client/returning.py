@@ -85,12 +85,16 @@ class BlockingReconnecting(Reconnecting):
         else:
             self.landed(link)
             return
-        self.wait(lambda: self.link is not None or self.campaign is None)
+        try:
+            self.wait(lambda: self.link is not None or self.campaign is None)
+        except BaseException:
+            self.stop()
+            raise
         if self.link is None:
             raise self.get_failure()
 
     def receive(
-        self, receive: Callable[[Returning, float | None], Message | None], timeout: float | None
+        self, receive: Callable[[Link, float | None], Message | None], timeout: float | None
     ) -> Message | None:
         """
         Wait for the next message, on whichever connection it comes.
@@ -104,7 +108,7 @@ class BlockingReconnecting(Reconnecting):
         """
         deadline = None if timeout is None else monotonic() + timeout
         while True:
-            link = self._current_link()
+            link = self.link or self.client._ensure_link()
             try:
                 message = receive(link, _left(deadline))
             except TimeoutError:
@@ -161,13 +165,6 @@ class BlockingReconnecting(Reconnecting):
             return False
         self.wait(lambda: not self.is_full(size) or self.is_hopeless)
         return True
-
-    def _current_link(self) -> Returning:
-        link = self.link
-        if link is None:
-            link = self.client._ensure_link()  # type: ignore[assignment]
-            assert link is not None
-        return link
 
     # --- steps -----------------------------------------------------------------------------------
 
@@ -238,13 +235,13 @@ class _Dialing(Deadline):
         return super().left(step)
 
     @contextmanager
-    def guard(self, sock: Any, step: str) -> Iterator[None]:
-        """Let one call of a socket take the time that is left, or end at once."""
+    def watch(self, sock: Any) -> Iterator[None]:
+        """Know which socket to disturb."""
         with self._lock:
             self._sock = sock
         try:
-            with super().guard(sock, step):
-                yield
+            self.left("the connection")
+            yield
         finally:
             with self._lock:
                 self._sock = None
