@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import uvloop
 
 from tests.drivers.peer import wait_until
-from tests.entrances.asyncio_host import count_descriptors
 
 _T = TypeVar("_T")
 
 
 def run(coroutine: Coroutine[Any, Any, _T], loop: str = "asyncio") -> _T:
-    """Run a coroutine in a loop of its own; it must leave no task, no descriptor, and no complaint."""
+    """Run a coroutine in a loop of its own; it must leave no task, no socket, and no complaint."""
     problems: list[dict[str, Any]] = []
 
     async def main() -> _T:
@@ -30,14 +30,22 @@ def run(coroutine: Coroutine[Any, Any, _T], loop: str = "asyncio") -> _T:
 
     if loop == "uvloop":
         uvloop.new_event_loop().close()  # it keeps two descriptors of its own, from the first one on
-    gc.collect()  # what other tests have left
-    before = count_descriptors()
+    before = count_sockets()
     try:
         return uvloop.run(main()) if loop == "uvloop" else asyncio.run(main())
     finally:
         gc.collect()  # what complains of being left complains now
-        wait_until(lambda: count_descriptors() <= before)  # the server may be in this process, too
+        wait_until(lambda: count_sockets() <= before)  # the server may be in this process, too
         assert problems == []
+
+
+def count_sockets() -> int:
+    """Count what is open; not what a server's thread opens for itself, which may be about to."""
+    count = 0
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            count += os.readlink(f"/proc/self/fd/{number}").startswith("socket:")
+    return count
 
 
 @contextmanager
