@@ -69,7 +69,8 @@ class AsyncioTransport:
 
     def bind(self, link: Link) -> None:
         """Let a link know, from now on, of what happens."""
-        self._link = link
+        if not self._is_lost:
+            self._link = link
 
     def feed(self, data: bytes) -> None:
         """Take what has arrived."""
@@ -95,8 +96,10 @@ class AsyncioTransport:
         self._is_lost = self._ended = True
         self._error = error
         self._tell_readable()
-        if self._link is not None:
-            self._manager.hung_up(self._link)
+        # Nothing more happens; and what has ended does not wait for the garbage collector.
+        link, self._link = self._link, None
+        if link is not None:
+            self._manager.hung_up(link)
 
     def pause_writing(self) -> None:
         """Note that the network has not taken everything."""

@@ -104,7 +104,8 @@ class Pump:
         self.poke()
 
     def released(self, link: Link) -> None:
-        """Let everybody go on who waits."""
+        """Let everybody go on who waits, and let go of the link: nothing waits for the garbage collector."""
+        self._link = None
         self._deadline = None
         self.poke()
         with self._changed:
@@ -161,8 +162,9 @@ class Pump:
 
     def _lead(self, until: Callable[[], bool], deadline: float | None) -> None:
         link = self._link
-        assert link is not None
         try:
+            if link is None:
+                return
             if self._wake is None:
                 self._wake = socket.socketpair()
                 for sock in self._wake:
@@ -178,14 +180,15 @@ class Pump:
             self._left_at = monotonic()
             with self._changed:
                 self._leader = None
-                if link.released:
+                if link is None or link.released:
                     self._close_wake()
                 self._changed.notify_all()
 
     def _round(self, deadline: float | None, *, hooks: bool) -> None:
         """Poll once, and do what there is to do: reading before the timers, which may have come late."""
         link = self._link
-        assert link is not None
+        if link is None:
+            return
         self._poll(link, deadline, hooks)
         if hooks and self._turn_due:
             self._turn_due = False

@@ -68,7 +68,8 @@ class _ThreadPump(Pump):
         """Pump until the connection has ended; be called by the thread."""
         self.owner = get_ident()
         link = self._link
-        assert link is not None
+        if link is None:
+            return  # somebody has ended it meanwhile
         try:
             self.drive(lambda: self._leaving)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not leave others waiting for ever
