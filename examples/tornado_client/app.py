@@ -10,27 +10,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import signal
 
 from tornado.web import Application, HTTPError, RequestHandler
 
+from ws4py_middleware.client.backoff import Backoff
 from ws4py_middleware.client.tornadoclient import TornadoWebSocketClient
+from ws4py_middleware.exc import ConnectionClosed
 from ws4py_middleware.messaging import Message
 
 
 class Upstream(TornadoWebSocketClient):
-    """Keep the latest message; connect again a second after each end."""
+    """Keep the latest message."""
 
     latest = "nothing yet"
-    finishing = False
-
-    async def finish(self) -> None:
-        """Close the connection, and wait for its end, ``policy.close_timeout`` seconds at most."""
-        self.finishing = True
-        self.ended = asyncio.Event()
-        if self.is_open:
-            self.close(1001, "The page is going away")
-            await self.ended.wait()
 
     def opened(self) -> None:
         print("connected", flush=True)
@@ -38,13 +32,11 @@ class Upstream(TornadoWebSocketClient):
     def received_message(self, message: Message) -> None:
         self.latest = str(message)
 
-    async def closed(self, code: int, reason: str | None = None) -> None:
+    def reconnecting(self, attempt: int, delay: float, cause: BaseException) -> None:
+        print(f"again in {delay:.1f} s: {cause}", flush=True)
+
+    def closed(self, code: int, reason: str | None = None) -> None:
         print("closed", code, reason, flush=True)
-        if self.finishing:
-            self.ended.set()
-        else:
-            await asyncio.sleep(1)
-            self.connect()  # if nothing comes of it, closed() is called again
 
 
 class Page(RequestHandler):
@@ -58,9 +50,10 @@ class Page(RequestHandler):
         self.write(self.upstream.latest)
 
     async def post(self) -> None:
-        if not self.upstream.is_open:
-            raise HTTPError(503, reason="There is no connection at the moment")
-        await self.upstream.send(self.request.body.decode())
+        try:
+            await self.upstream.send(self.request.body.decode())  # while it is away, it waits
+        except ConnectionClosed:
+            raise HTTPError(503, reason="There is no connection, and there was none yet") from None
         self.set_status(202)
 
 
@@ -75,12 +68,14 @@ async def main() -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    upstream = Upstream(options.upstream)
+    upstream = Upstream(options.upstream, reconnect=Backoff(first=True))
     upstream.connect()
     server = Application([("/", Page, {"upstream": upstream})]).listen(options.port, options.host)
     await stop.wait()
     server.stop()
-    await upstream.finish()
+    upstream.close(1001, "The page is going away")
+    with contextlib.suppress(ConnectionClosed):
+        await upstream.run()  # until the server has answered, policy.close_timeout at most
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def test_page_shows_the_answer_and_the_client_comes_back() -> None:
             wait_for(lambda: post(page, said) == 202)
             wait_for(lambda: page.http("/").body == said.encode())
 
-        wait_for(lambda: "closed 1006 " in page.log)
+        wait_for(lambda: "s: [Errno 111] no connection to" in page.log)
         assert page.http("/").body == b"nothing yet"
         assert post(page, "too early") == 503
         with tornado_server(port=port):

@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from ..exc import HandshakeError
+from ..exc import ConnectionClosed, HandshakeError
 from ..link import Link
 from ..tasklink import TaskLink
 from .asyncclient import AsyncWebSocketClient
@@ -55,7 +55,7 @@ class Connecting(asyncio.Future[None]):
     """
     The outcome of a :meth:`TornadoWebSocketClient.connect`; to cancel it ends the attempt.
 
-    It belongs to the client's loop. It knows whether anybody waits for it: else an error is told elsewhere.
+    It belongs to the client's loop. It knows whether anybody waits for it: else the client's hook is told.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -64,9 +64,10 @@ class Connecting(asyncio.Future[None]):
         self.task: asyncio.Task[None] | None = None
 
     def add_done_callback(self, fn: Callable[[Any], object], /, *, context: Context | None = None) -> None:
-        """Have a function called at the end; who awaits does it, by way of this."""
-        self.is_awaited = True
-        super().add_done_callback(fn, context=context)
+        """Have a function called at the end; whoever awaits comes by here."""
+        if not _only_logs(fn):
+            self.is_awaited = True
+            super().add_done_callback(fn, context=context)
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Give the attempt up."""
@@ -147,13 +148,13 @@ class TornadoWebSocketClient(AsyncWebSocketClient):
         """
         Begin to connect, and return at once; any thread may, and the loop need not run yet.
 
-        What comes of it is known once the loop runs. Either :meth:`opened` is called, or, when there is no
-        connection, :meth:`closed` with 1006 and what went wrong. Who awaits the future that is returned goes
-        on behind :meth:`opened`, or gets the exception; it is one of those of
-        :meth:`.AsyncWebSocketClient.connect`. When neither is there to be told, a line is logged.
+        What comes of it is known once the loop runs. Who awaits the future that is returned goes on behind
+        :meth:`opened`, or gets the exception; it is one of those of :meth:`.AsyncWebSocketClient.connect`.
+        When nobody does, :meth:`closed` is called with 1006 and what went wrong; and where that is not
+        overridden, a line is logged. To leave the future to tornado, as in ``call_later(1, client.connect)``,
+        is not to await it.
 
-        It may be called in :meth:`closed`, to connect anew. tornado itself logs what is wrong with a future
-        that a callback returns; retry rather in an ``async def closed()`` than by ``call_later(1, connect)``.
+        It may be called in :meth:`closed`, to connect anew.
 
         Returns:
             A future of the loop; await it in the loop's thread, or let it be.
@@ -198,17 +199,17 @@ class TornadoWebSocketClient(AsyncWebSocketClient):
             connecting.set_result(None)
             return
         connecting.set_exception(problem)
-        connecting.exception()  # so that asyncio does not complain; it is told here
-        await self._tell_problem(problem, connecting.is_awaited)
+        if not connecting.is_awaited:
+            connecting.exception()  # so that asyncio does not complain: it is told here
+            await self._tell_problem(problem)
 
-    async def _tell_problem(self, problem: Exception, is_awaited: bool) -> None:
+    async def _tell_problem(self, problem: Exception) -> None:
         """Tell that there is no connection; without a word, a script would run its loop for ever."""
         said = str(problem) or type(problem).__name__
-        if not is_awaited:
-            if not isinstance(problem, HandshakeError | OSError):
-                logger.error("%r cannot be connected", self, exc_info=problem)
-            elif type(self).closed is AsyncWebSocketClient.closed:
-                logger.warning("%r has no connection to %s: %s", self, self.bind_addr, said)
+        if not isinstance(problem, HandshakeError | OSError | ConnectionClosed):
+            logger.error("%r cannot be connected", self, exc_info=problem)
+        elif type(self).closed is AsyncWebSocketClient.closed:
+            logger.warning("%r has no connection to %s: %s", self, self.bind_addr, said)
         if self.is_open:
             return  # another thread was faster, and this was one too many
         try:
@@ -230,3 +231,16 @@ def _find_loop() -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         return loop
+
+
+def _only_logs(function: Callable[..., object]) -> bool:
+    """
+    Tell whether a callback of a future is the one that tornado adds to those that callbacks return.
+
+    It looks like anybody who waits, but does nothing with an exception beyond logging it. When it is not
+    recognized, that is what happens.
+    """
+    if getattr(function, "__module__", None) != "tornado.ioloop":
+        return False
+    cells = getattr(function, "__closure__", None) or ()
+    return "_discard_future_result" in [getattr(cell.cell_contents, "__name__", "") for cell in cells]
