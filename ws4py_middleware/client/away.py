@@ -322,31 +322,29 @@ class Reconnecting(ABC):
 
     # --- messages ----------------------------------------------------------------------------------
 
-    def keep(self, link: Returning, data: bytes, is_text: bool) -> bool:
+    def keep(self, link: Returning, data: bytes, is_text: bool) -> bool | None:
         """
         Take a message that was to be sent on a connection, if it has to wait for another one.
 
         Returns:
-            Whether that was done; else it can be sent now.
+            Whether that was done; else it can be sent now. ``None`` after a wait for room: ask again.
 
         Raises:
             ConnectionClosed: There is no connection, and none comes.
         """
-        while True:
-            with self._lock:
-                if not self.holds(link):
-                    return False
-                if self._waiting.put(data, is_text):
-                    return True
-            if link.policy.queue_policy == "block" and self._wait_for_room(link, len(data)):
-                continue
-            error = ConnectionClosed(
-                f"more than {link.policy.write_limit} bytes wait for the next connection", 1013
-            )
-            with self._lock:
-                self.given_up = error
-            self._end()
-            raise error
+        with self._lock:
+            if not self.holds(link):
+                return False
+            if self._waiting.put(data, is_text):
+                return True
+        policy = link.policy
+        if policy.queue_policy == "block" and self._wait_for_room(link, len(data)):
+            return None
+        error = ConnectionClosed(f"more than {policy.write_limit} bytes wait for the next connection", 1013)
+        with self._lock:
+            self.given_up = error
+        self._end()
+        raise error
 
     def holds(self, link: Returning) -> bool:
         """
@@ -440,18 +438,20 @@ class Returning(Link):
 
     def send_message(self, data: Buffer, is_text: bool) -> None:
         """Send a message on this connection, or on the next one."""
-        reconnecting = self.reconnecting
-        current = reconnecting.client._link
-        if current is not None and current is not self:
-            current.send_message(data, is_text)  # it has come back while its sender looked away
-            return
-        while not reconnecting.keep(self, bytes(data), is_text):
+        client = self.reconnecting.client
+        while (current := client._link) is self or current is None:
+            kept = self.reconnecting.keep(self, bytes(data), is_text)
+            if kept:
+                return
+            if kept is None:
+                continue
             try:
                 super().send_message(data, is_text)
                 return
             except ConnectionClosed:
-                if not reconnecting.holds(self):
+                if client._link is self and not self.reconnecting.holds(self):
                     raise
+        current.send_message(data, is_text)  # it has come back while its sender looked away, or waited
 
     def begin_fragments(self) -> bool:
         """Send in fragments only what can be sent now."""
