@@ -180,7 +180,7 @@ class Case(NamedTuple):
 #: What is tried → the same for people. What is sent comes from the client, what is received from the server.
 THINGS = {
     "sizes": "messages of 0 B to 1 MiB, text and binary",
-    "16 MiB": "messages of 16 MiB",
+    "16 MiB": "16 MiB, as text without compression and as bytes with it",
     "compression": "permessage-deflate, when both want it",
     "fragments sent": "fragments from the client",
     "ping between fragments": "and a ping between them",
@@ -215,11 +215,16 @@ def _build_cases() -> Mapping[str, Case]:
         ("close answered", try_close_answered),
     ):
         cases[thing.replace(" ", "-")] = Case(thing, function)
+    # Close frames are never compressed: one of each is enough to see that.
     for number, close in enumerate(CLOSES):
-        cases[f"closing-{close[0]}-{number}"] = Case("closing", try_closing, close)
+        cases[f"closing-{close[0]}-{number}"] = Case(
+            "closing", try_closing, close, MODES if number == 1 else ["plain"]
+        )
     cases["closing-without-code"] = Case("closing without a code", try_closing, (None, ""))
     for number, close in enumerate(SERVERS_CLOSES):
-        cases[f"being-closed-{close[0]}-{number}"] = Case("being closed", try_being_closed, close)
+        cases[f"being-closed-{close[0]}-{number}"] = Case(
+            "being closed", try_being_closed, close, MODES if number == 1 else ["plain"]
+        )
     cases["being-closed-without-code"] = Case("being closed without a code", try_being_closed, (None, ""))
     return cases
 

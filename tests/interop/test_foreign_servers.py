@@ -12,7 +12,7 @@ from tests.interop.cases import CASES, Pair, build_params
 from tests.interop.foreign.talker import BOUND, Options, Talker
 from tests.interop.own_clients import connect
 from tests.interop.servers import THEIRS, Serving
-from tests.interop.words import MODES
+from tests.interop.words import FRAGMENTS, MODES
 
 pytestmark = pytest.mark.interop
 
@@ -56,3 +56,11 @@ def test_client_measures_the_latency(serving: Serving, server: str, kind: str) -
             talker.send("on")
             assert talker.receive() == "on"
         assert 0 < talker.session.client.latency < BOUND
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ping_between_fragments_leaves_and_its_pong_comes(serving: Serving, kind: str) -> None:
+    with connect(kind, serving.get_their_url("node-ws", "plain"), Options()) as talker:
+        talker.send_fragments(FRAGMENTS, b"between")
+        assert talker.receive() == "".join(FRAGMENTS)
+        assert talker.session.client.pongs == [b"between"]
