@@ -260,6 +260,9 @@ class TaskLink(_LoopsLink):
     @property
     def has_room(self) -> bool:
         """Whether nobody has to wait before sending more."""
+        return self._takes_more()
+
+    def _takes_more(self) -> bool:
         conn = self.conn
         policy = conn.policy
         return (
@@ -272,9 +275,9 @@ class TaskLink(_LoopsLink):
         """Wait until no more than ``write_high_water`` bytes wait for the peer, or it is gone."""
         while True:
             with self._lock:
-                if not self.has_room:
+                if not self._takes_more():
                     self._flush()
-                if self.has_room:
+                if self._takes_more():
                     return
                 waiter = TaskWaiter()
                 self._wake_later(waiter)

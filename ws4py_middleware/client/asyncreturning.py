@@ -44,7 +44,7 @@ class ReturningTaskLink(Returning, TaskLink):
     @property
     def has_room(self) -> bool:
         """Whether nobody has to wait before sending more."""
-        return super().has_room and self.reconnecting.has_room
+        return self._takes_more() and self.reconnecting.has_room
 
     async def wait_for_room(self) -> None:
         """Wait until little waits for the peer, or for the next connection; or there is none."""
