@@ -260,7 +260,7 @@ class TaskManager(Registry):
             while not link.released and self._seats.get(link) is seat:
                 if seat.turn or (seat.readable and not link.paused):
                     await self._take_turn(link, seat)
-                    if seat.turn:
+                    if seat.turn and not link.released:
                         await asyncio.sleep(0)  # one turn each
                 else:
                     seat.wake.clear()
