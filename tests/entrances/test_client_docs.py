@@ -41,6 +41,8 @@ def test_every_block_of_the_page_runs_and_says_what_it_promises(
     assert printed[3] == "it says hello\n"
     assert printed[4] == "number 0\nnumber 1\nnumber 2\n"
     assert "hello, asyncio\n" in printed
+    assert "subscribe\n" in printed
+    assert "hello, tornado\n" in printed
     assert any(lines.startswith("200 Connect to /echo") for lines in printed)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tornado import gen, ioloop
 
-from tests.entrances.scripted import Visit, no_leaks, scripted
+from tests.entrances.scripted import Visit, no_leaks, scripted, text
 from tests.entrances.tornado_host import tornado_server
 from tests.servers import certificates, client_context, free_port, server_context, wait_for
 from ws4py_middleware.client.backoff import Backoff
@@ -292,6 +292,35 @@ def test_connect_in_closed_tries_until_somebody_listens() -> None:
         assert client.seen[-3:] == ["opened", b"hello", 4001]
 
     run(main)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["ws", "wss"])
+@pytest.mark.parametrize("end", ["close", "drop", "linger"])
+def test_loop_that_is_stopped_in_closed_has_nothing_left(tls: bool, end: str) -> None:
+    """Nobody runs it again, and asyncio would complain of what has not been done."""
+
+    def script(visit: Visit) -> None:
+        visit.accept(text("hello"))
+        if end != "drop":
+            visit.answer_close()
+        if end == "linger":
+            visit.wait_end()
+
+    with scripted(script, tls=server_context() if tls else None) as server:
+
+        def work() -> None:
+            client = Stopping(server.url, ssl_options=client_context() if tls else None)
+            client.connect()
+            loop: Any = ioloop.IOLoop.current()
+            loop.start()
+            assert client.seen[1] == b"hello"
+            left.append(asyncio.all_tasks(loop.asyncio_loop))
+            left.append(len(loop.asyncio_loop._selector.get_map()) - 1)  # its own waker
+            loop.close()
+
+        left: list[Any] = []
+        in_thread(work).join(BOUND)
+        assert left == [set(), 0]
 
 
 # --- TLS -----------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ __all__ = ["Connecting", "TornadoWebSocketClient"]
 
 logger = logging.getLogger("ws4py_middleware")
 
-#: Of the loop, after which a descriptor that was given back to asyncio is closed; TLS takes some.
+#: Rounds of the loop, after which asyncio has closed a descriptor; TLS takes some.
 _ROUNDS = 5
 
 
@@ -102,8 +102,9 @@ class _QuietLink(TaskLink):
         if self.conn.finished:
             self._busy = self.loop.current()  # there is a hook to come
             self.release()
-            for _ in range(_ROUNDS):
-                await asyncio.sleep(0)
+            await _run_rounds()
+            self.transport.abort()  # in TLS, asyncio waits for the server's last word, which has had its time
+            await _run_rounds()
         await super()._conclude_async()
 
 
@@ -221,6 +222,12 @@ class TornadoWebSocketClient(AsyncWebSocketClient):
 
     def _new_link(self, kind: type[Link], transport: Any, conn: Any, loop: Any) -> Link:
         return super()._new_link(_QuietLink if kind is TaskLink else kind, transport, conn, loop)
+
+
+async def _run_rounds() -> None:
+    """Let asyncio do what is under way."""
+    for _ in range(_ROUNDS):
+        await asyncio.sleep(0)
 
 
 def _find_loop() -> asyncio.AbstractEventLoop:
