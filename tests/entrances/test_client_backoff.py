@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ws4py_middleware.client.backoff import Backoff, make_backoff, parse_retry_after
+from tests.servers import ROOT
+from ws4py_middleware.client.backoff import RETRIED_CODES, Backoff, make_backoff, parse_retry_after
 from ws4py_middleware.exc import ConnectionClosed, HandshakeError
 
 
@@ -188,3 +190,20 @@ def test_without_a_word_nothing_is_asked_and_the_first_word_that_means_something
 def test_whatever_a_server_writes_is_no_error(value: str) -> None:
     asked = parse_retry_after([("Retry-After", value)], THEN)
     assert asked is None or asked >= 0
+
+
+def test_the_page_says_the_same() -> None:
+    page = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| ([a-z ]+) \| (.*) \|$", page, re.MULTILINE))
+    again, never = rows["close codes"].split(" | ")
+    assert [int(code) for code in again.split()] == sorted(RETRIED_CODES)
+    singles, _, span = never.partition(", ")
+    assert span == "3000 to 4999"
+    for code in [*map(int, singles.split()), 3000, 4999]:
+        assert not Backoff().retries(ConnectionClosed("", code))
+    assert {*map(int, (again + " " + singles).split()), 1004} == set(range(1000, 1016))  # 1004 is reserved
+    again, never = rows["answers"].split(" | ")
+    for status in map(int, re.findall(r"\d+", again)):
+        assert Backoff().retries(HandshakeError("", status))
+    for status in map(int, re.findall(r"\d+", never)):
+        assert not Backoff().retries(HandshakeError("", status))
