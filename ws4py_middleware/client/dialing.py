@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic
 from typing import Any, ClassVar, TypeVar
 
@@ -130,6 +130,10 @@ class Waits:
             raise TimeoutError
         return results[0]
 
+    def limit(self, timeout: float | None) -> AbstractContextManager[object]:
+        """Let one call of a socket take so many seconds in all; one that blocks sees to it by itself."""
+        return nullcontext()
+
     #: What :meth:`wrap` returns.
     tls_socket: ClassVar[type[Any]] = ssl.SSLSocket
 
@@ -199,7 +203,7 @@ class _Line:
         elif isinstance(step, StartTLS):
             self._start_tls(step)
         elif isinstance(step, Send):
-            with self.deadline.guard(self.sock, step.what):
+            with self._within(step.what):
                 self.sock.sendall(step.data)
         elif isinstance(step, Receive):
             return self._receive(step)
@@ -213,6 +217,11 @@ class _Line:
         if sock is not None:
             sock.close()
 
+    @contextmanager
+    def _within(self, what: str) -> Iterator[None]:
+        with self.deadline.guard(self.sock, what), self.waits.limit(self.deadline.left(what)):
+            yield
+
     def _start_tls(self, step: StartTLS) -> None:
         # It takes the descriptor out of the socket there was.
         try:
@@ -220,17 +229,18 @@ class _Line:
         except OSError as error:
             _close_wrapped(error, self.waits.tls_socket)
             raise
-        with self.deadline.guard(self.sock, step.what):
+        with self._within(step.what):
             self.sock.do_handshake()
 
     def _receive(self, step: Receive) -> bytes | None:
         left = self.deadline.left(step.what)
         if step.within is None or (left is not None and left <= step.within):
-            with self.deadline.guard(self.sock, step.what):
+            with self._within(step.what):
                 return bytes(self.sock.recv(_SIZE))
         self.sock.settimeout(step.within)
         try:
-            return bytes(self.sock.recv(_SIZE))
+            with self.waits.limit(step.within):
+                return bytes(self.sock.recv(_SIZE))
         except TimeoutError:
             return None
 

@@ -25,6 +25,7 @@ import _socket
 import atexit
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import gevent
@@ -175,6 +176,11 @@ class _GreenletWaits(Waits):
         """
         with gevent.Timeout(timeout, TimeoutError):
             return function()
+
+    def limit(self, timeout: float | None) -> AbstractContextManager[object]:
+        """Let one call of a socket take so many seconds in all: gevent's TLS begins anew with each byte."""
+        limit: AbstractContextManager[object] = gevent.Timeout(timeout, TimeoutError)
+        return limit
 
     tls_socket = gevent.ssl.SSLSocket
 
