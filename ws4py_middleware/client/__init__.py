@@ -81,8 +81,8 @@ class WebSocketBaseClient(ClientBase):
         When the last connection is being closed, its end is waited for.
 
         Raises:
-            HandshakeError: The server, or a proxy, refuses: ``status``, ``headers`` and ``body`` are its answer's.
-                Or it is no server of WebSockets, or went away; then the ``status`` may be 0.
+            HandshakeError: The server, or a proxy, refuses: ``status``, ``headers`` and ``body`` are its
+                answer's. Or it is no server of WebSockets, or went away; then the ``status`` may be 0.
             OSError: There is no connection: the name is not known, nobody listens, the certificate is
                 not the server's (:exc:`ssl.SSLCertVerificationError`), ...
             TimeoutError: It took too long; the message says what.

@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ..messaging import Message
 from ..process import get_task_manager
@@ -55,7 +55,7 @@ class ReturningTaskLink(Returning, TaskLink):
 class TaskReconnecting(Reconnecting):
     """For clients in an asyncio loop."""
 
-    link_class = ReturningTaskLink
+    link_class: ClassVar[type[Returning]] = ReturningTaskLink
 
     client: AsyncWebSocketClient
 

@@ -38,6 +38,8 @@ from ..exc import ConnectionClosed, HandshakeError
 from ..link import Link
 from ..tasklink import TaskLink
 from .asyncclient import AsyncWebSocketClient
+from .asyncreturning import ReturningTaskLink, TaskReconnecting
+from .backoff import Backoff
 from .tls import SSLOptions
 
 if TYPE_CHECKING:
@@ -106,6 +108,14 @@ class _QuietLink(TaskLink):
             self.transport.abort()  # in TLS, asyncio waits for the server's last word, which has had its time
             await _run_rounds()
         await super()._conclude_async()
+
+
+class _ReturningQuietLink(ReturningTaskLink, _QuietLink):
+    """The same, of a client that comes back."""
+
+
+class _Reconnecting(TaskReconnecting):
+    link_class = _ReturningQuietLink
 
 
 class TornadoWebSocketClient(AsyncWebSocketClient):
@@ -219,6 +229,9 @@ class TornadoWebSocketClient(AsyncWebSocketClient):
                 await result
         except Exception as error:
             logger.error("%r raised an exception; it has no connection", self, exc_info=error)
+
+    def _make_reconnecting(self, backoff: Backoff) -> TaskReconnecting:
+        return _Reconnecting(self, backoff)
 
     def _new_link(self, kind: type[Link], transport: Any, conn: Any, loop: Any) -> Link:
         return super()._new_link(_QuietLink if kind is TaskLink else kind, transport, conn, loop)
