@@ -24,6 +24,8 @@ class Kind(NamedTuple):
     client: type[Any]
     #: Where one client lives: opened before it, closed behind it, and then nothing of it may be left.
     home: Callable[[], AbstractContextManager[Call]]
+    #: Whether ``closed()`` is told of a connection that was never made, too.
+    tells_failure: bool = False
 
 
 class Recording:

@@ -6,4 +6,4 @@ from tests.clients.asyncio import loop_in_a_thread
 from tests.clients.session import Kind
 from ws4py_middleware.client.tornadoclient import TornadoWebSocketClient
 
-KIND = Kind(TornadoWebSocketClient, loop_in_a_thread)
+KIND = Kind(TornadoWebSocketClient, loop_in_a_thread, tells_failure=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import time
+
 import pytest
 
 from tests.clients import KINDS, make_client, open_client
-from tests.entrances.scripted import Visit, no_leaks, scripted
+from tests.entrances.scripted import Visit, no_leaks, scripted, text
 from ws4py_middleware.exc import HandshakeError
+from ws4py_middleware.link import Link
 
 
 def echo(visit: Visit) -> None:
@@ -45,4 +49,32 @@ def test_what_connect_raises_comes_out(kind: str) -> None:
     with no_leaks(), make_client(kind, server.url) as session:
         with pytest.raises(OSError, match="no connection to"):
             session.connect()
-        assert session.told == []
+        assert "opened" not in session.told
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_has_ended_waits_for_no_garbage_collection(kind: str) -> None:
+    """Else the messages that nobody took are there until then."""
+
+    def script(visit: Visit) -> None:
+        visit.accept(text("taken") + text("not taken"))
+        visit.wait_end()
+
+    def count() -> int:
+        return sum(isinstance(each, Link) for each in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = count()
+        with scripted(script) as server, make_client(kind, server.url) as session:
+            session.connect()
+            assert str(session.receive()) == "taken"
+            session.terminate()
+        del session
+        deadline = time.monotonic() + 2
+        while (now := count()) > before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert now <= before
+    finally:
+        gc.enable()

@@ -48,18 +48,22 @@ def visit(session: Session, job: dict[str, Any], outcome: dict[str, Any]) -> Non
         outcome["code"], outcome["reason"] = session.code, session.reason
 
 
+def do(kind: str, job: dict[str, Any]) -> dict[str, Any]:
+    """Do what a line says; when it returns, nothing refers to the client any more."""
+    outcome: dict[str, Any] = {"number": job["number"], "sizes": []}
+    try:
+        with make_client(kind, job["url"], **job["options"]) as session:
+            visit(session, job, outcome)
+        outcome["told"] = session.told
+    except BaseException as error:
+        # What is not the client's connect() is nothing that may be raised at all.
+        outcome["bug"] = repr(error)
+    return outcome
+
+
 def work(kind: str, jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
     while True:
-        job = jobs.get()
-        outcome: dict[str, Any] = {"number": job["number"], "sizes": []}
-        try:
-            with make_client(kind, job["url"], **job["options"]) as session:
-                visit(session, job, outcome)
-            outcome["told"] = session.told
-        except BaseException as error:
-            # What is not the client's connect() is nothing that may be raised at all.
-            outcome["bug"] = repr(error)
-        line = json.dumps(outcome) + "\n"
+        line = json.dumps(do(kind, jobs.get())) + "\n"
         sys.stdout.write(line)  # one call, and so one piece
         sys.stdout.flush()
 
