@@ -22,7 +22,6 @@ exactly once, whatever happens. ``send()`` may be called from any thread.
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from time import monotonic
@@ -35,7 +34,7 @@ from .core.prepared import PreparedMessage
 from .core.types import Buffer, Side, State
 from .direct import CallersLoop, SourceTransport
 from .heartbeat import Heartbeat
-from .hub import Hub, default_hub
+from .hub.membership import InRooms
 from .link import Link
 from .messaging import (
     CloseControlMessage,
@@ -60,7 +59,7 @@ HookResult = Awaitable[None] | None
 DEFAULT_READING_SIZE = 2
 
 
-class WebSocket:
+class WebSocket(InRooms):
     """
     One connection, and what the application makes of it.
 
@@ -87,7 +86,6 @@ class WebSocket:
     _link: Link | None = None
     #: The connection that a server has taken out of itself, until a manager has it.
     _taken: Taken | None = None
-    _hub: Hub | None = None
 
     def __init__(
         self,
@@ -269,32 +267,6 @@ class WebSocket:
         while (message := self.receive()) is not None:
             yield message
 
-    # --- rooms ---------------------------------------------------------------------------
-
-    @property
-    def hub(self) -> Hub:
-        """The hub whose rooms this WebSocket joins; by default that of the process."""
-        return self._hub or default_hub()
-
-    @hub.setter
-    def hub(self, hub: Hub) -> None:
-        self._hub = hub
-
-    def join(self, room: str) -> None:
-        """
-        Join a room; its members get what is published to it.
-
-        Raises:
-            RuntimeError: It is not connected yet; :meth:`opened` is the first place to join from.
-        """
-        if self._link is None:
-            raise RuntimeError("join() needs a connection: call it in opened(), or later")
-        self.hub.join(self, room)
-
-    def leave(self, room: str) -> None:
-        """Leave a room."""
-        self.hub.leave(self, room)
-
     # --- state ---------------------------------------------------------------------------
 
     @property
@@ -467,7 +439,7 @@ class WebSocket:
     def _bind(self, link: Link) -> Link:
         """Belong to a link from now on."""
         self._link = link
-        link.on_closed = functools.partial(_leave_rooms, self)
+        link.on_closed = self._leave_rooms
         return link
 
     def __enter__(self) -> WebSocket:
@@ -481,10 +453,6 @@ class WebSocket:
     def __repr__(self) -> str:
         state = "new" if self._link is None else self._link.conn.state.name.lower()
         return f"<{type(self).__name__} {state} at {id(self):#x}>"
-
-
-def _leave_rooms(websocket: WebSocket) -> None:
-    websocket.hub.leave_all(websocket)
 
 
 class EchoWebSocket(WebSocket):
