@@ -101,8 +101,10 @@ def tell_tracebacks(log: Path, *, ours_only: bool) -> str:
 
 def run_targets(cases: Mapping[str, Sequence[str]], out: Path, limit: float, jobs: int) -> Iterator[Outcome]:
     """Run the cases of each target, ``jobs`` targets at a time; yield what has ended."""
+    # The long ones first, so that none of them is left alone at the end.
+    names = sorted(cases, key=lambda name: len(cases[name]), reverse=True)
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(run_target, name, todo, out / name, limit) for name, todo in cases.items()]
+        futures = [pool.submit(run_target, name, cases[name], out / name, limit) for name in names]
         for future in as_completed(futures):
             yield future.result()
 

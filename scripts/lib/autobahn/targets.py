@@ -44,7 +44,8 @@ TARGETS = {
     "sync": Target("gunicorn-sync", "gunicorn sync", documented=False),
     "gthread": Target("gunicorn-gthread", "gunicorn gthread"),
     "gevent": Target("gunicorn-gevent", "gunicorn gevent"),
-    "cherrypy": Target("cherrypy", "CherryPy", "examples.echo.autobahn_cherrypy:app"),
+    # From the hand-over on it is the same as gthread.
+    "cherrypy": Target("cherrypy", "CherryPy", "examples.echo.autobahn_cherrypy:app", ci="brief"),
     # Uvicorn's own choice is the first.
     "uvicorn": Target(
         "uvicorn-websockets-sansio", "uvicorn, websockets-sansio", _ASGI, asgi=True, ci="brief"
