@@ -16,8 +16,8 @@ from ws4py_middleware.client import Backoff
 
 Script = Callable[[Visit], object]
 
-#: Soon enough for a test, and late enough to be seen.
-SOON = Backoff(initial=0.01, maximum=0.05)
+#: Soon, each time; and no connection of a test lives so long that the count would begin anew.
+SOON = Backoff(initial=0.01, maximum=60, factor=1)
 #: Much longer than a test takes.
 LATE = Backoff(initial=60, maximum=60, jitter=False)
 
