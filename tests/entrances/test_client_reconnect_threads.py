@@ -246,6 +246,22 @@ def test_connect_by_hand_takes_the_place_of_the_next_attempt() -> None:
         client.run()
 
 
+@pytest.mark.parametrize("cls", [Base, Threaded])
+def test_closed_may_connect_by_hand_after_an_end_that_was_meant(cls: Any) -> None:
+    class Stubborn(cls):  # type: ignore[misc]
+        def closed(self, code: int, reason: str | None = None) -> None:
+            super().closed(code, reason)
+            if code == 1000:
+                self.connect()
+
+    with phoenix(close(1000), close(1012), close(4000)) as bird:
+        client = Stubborn(bird.url, reconnect=SOON)
+        client.connect()
+        client.run()
+        assert [code for name, *code in client.seen if name == "closed"] == [[1000], [1012], [4000]]
+        assert [name for name, *_ in client.seen].count("reconnecting") == 1
+
+
 def test_the_count_begins_anew_behind_a_connection_that_has_lived() -> None:
     def live(visit: Visit) -> None:
         visit.accept()
