@@ -19,7 +19,7 @@ from tests.servers import server_context
 NEVER = 1_000_000
 
 #: Every so many bytes of what TLS sends: the connections are many already.
-STEP = 3
+STEP = 16
 
 
 def read_position(visit: Visit) -> int:
