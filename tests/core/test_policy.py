@@ -19,8 +19,16 @@ REQUIRED_COUNTS = [
     "max_header_line",
     "max_head_size",
 ]
-TIMES = ["ping_interval", "ping_timeout", "write_timeout", "open_timeout", "close_timeout", "idle_timeout"]
-REQUIRED_TIMES = ["turn_time"]
+TIMES = [
+    "ping_interval",
+    "ping_timeout",
+    "write_timeout",
+    "open_timeout",
+    "close_timeout",
+    "idle_timeout",
+    "drain_window",
+]
+REQUIRED_TIMES = ["turn_time", "drain_grace"]
 NUMBERS = SIZES + REQUIRED_SIZES + COUNTS + REQUIRED_COUNTS
 
 
@@ -48,6 +56,8 @@ def test_policy_defaults_are_the_promised_ones() -> None:
         "open_timeout": 10.0,
         "close_timeout": 10.0,
         "idle_timeout": None,
+        "drain_window": None,
+        "drain_grace": 3.0,
         "max_headers": 100,
         "max_header_line": 8192,
         "max_head_size": 32_768,

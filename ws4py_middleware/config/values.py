@@ -265,6 +265,8 @@ _KINDS: dict[str, Callable[[str, Any], Any]] = {
             "open_timeout",
             "close_timeout",
             "idle_timeout",
+            "drain_window",
+            "drain_grace",
         ),
         _time,
     ),

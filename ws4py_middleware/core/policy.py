@@ -102,6 +102,11 @@ class Policy:
     close_timeout: float | None = 10.0
     #: Longest time without a message from the peer → 1000; pings do not count.
     idle_timeout: float | None = None
+    #: When the process ends, the time over which its connections are closed, each at its own moment
+    #: of it → 1001, 1012; ``None``: all at once.
+    drain_window: float | None = None
+    #: When the process ends, the time after that in which a closing handshake has to be done.
+    drain_grace: float = 3.0
 
     #: Most headers of a request or response.
     max_headers: int = 100
@@ -202,6 +207,8 @@ _TIMES = (
     "open_timeout",
     "close_timeout",
     "idle_timeout",
+    "drain_window",
+    "drain_grace",
 )
 #: Settings that have no "off".
 _REQUIRED = frozenset(
@@ -209,6 +216,7 @@ _REQUIRED = frozenset(
         "turn_bytes",
         "turn_frames",
         "turn_time",
+        "drain_grace",
         "receive_queue_messages",
         "receive_queue_size",
         "write_high_water",
