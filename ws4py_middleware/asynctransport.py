@@ -31,6 +31,9 @@ _WRITE_SIZE = 64 * 1024
 #: How long the network may take for what was written before :meth:`AsyncioTransport.close`; seconds.
 _LINGER = 3.0
 
+#: How long the peer's end of TLS may take, when nothing waits to be written: nobody needs it; seconds.
+_TLS_LINGER = 0.3
+
 
 class AsyncioTransport:
     """
@@ -244,7 +247,9 @@ class AsyncioTransport:
     def _close(self) -> None:
         self._write_on()
         if not self._is_lost and self._linger is None:
-            self._linger = self._manager.loop.call_later(_LINGER, self._transport.abort)
+            is_written = not self._transport.get_write_buffer_size()
+            linger = _TLS_LINGER if is_written and is_secure(self._transport) else _LINGER
+            self._linger = self._manager.loop.call_later(linger, self._transport.abort)
             self._transport.close()
 
     def abort(self) -> None:
