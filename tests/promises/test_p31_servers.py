@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 
 import pytest
 
-from tests.core.wire import BINARY, build_frame
-from tests.entrances.scripted import scripted
+from tests.core.wire import BINARY, CLOSE, build_frame
+from tests.entrances.scripted import BOUND, Visit, scripted
 from tests.promises.bad_servers import (
     ENDED,
     REFUSED,
@@ -17,8 +18,9 @@ from tests.promises.bad_servers import (
     send_endlessly,
     send_small_bombs,
 )
-from tests.promises.clientside import SLACK, ClientProcess, Job, Outcome, at_most
+from tests.promises.clientside import SLACK, ClientProcess, Job, Outcome, at_most, trusting
 from tests.promises.wire import MiB
+from tests.servers import server_context
 
 
 def ask(clients: ClientProcess, job: Job) -> Outcome:
@@ -73,3 +75,29 @@ def test_p31_server_that_sends_more_than_is_read_costs_its_share(
     with scripted(script) as server:
         outcome = ask(clients, Job(server.url, WITH_DEFLATE, hold=0.5, take=3))
     assert len(outcome.sizes) == 3
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+@pytest.mark.parametrize("answers", [True, False])
+def test_p31_server_that_keeps_tcp_open_after_the_end_is_left(
+    clients: ClientProcess, scheme: str, answers: bool
+) -> None:
+    """Whether it has answered the Close frame or not: the descriptor is closed while the server holds on."""
+    has_left = threading.Event()
+
+    def script(visit: Visit) -> None:
+        visit.accept()
+        assert visit.read_frame()[0] == CLOSE
+        if answers:
+            visit.send(build_frame(CLOSE, b"\x03\xe8"))
+        assert has_left.wait(BOUND)
+
+    options = {"close_timeout": 0.3, **({"ssl_options": trusting()} if scheme == "wss" else {})}
+    with scripted(script, tls=server_context() if scheme == "wss" else None) as server:
+        try:
+            outcome = clients.ask(Job(server.url, options, close=True))
+            clients.check_idle()
+        finally:
+            has_left.set()
+    assert outcome.code == (1000 if answers else 1006)
+    assert outcome.seconds <= 0.3 + SLACK
