@@ -19,7 +19,7 @@ from fastapi.responses import FileResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 from ws4py_middleware import AsyncWebSocket, WebSocketASGI
-from ws4py_middleware.hub import default_hub
+from ws4py_middleware.hub import Member, get_hub
 from ws4py_middleware.messaging import Message
 
 STATIC = Path(__file__).parent / "static"
@@ -44,7 +44,7 @@ async def page(room: str) -> FileResponse:
 @site.get("/api/rooms/{room}")
 async def people(room: str) -> list[str]:
     """Tell who is in a room."""
-    return sorted(member.name for member in default_hub().members(room) if isinstance(member, Chat))
+    return sorted(member.info["name"] for member in get_hub().members(room))
 
 
 @site.post("/api/rooms/{room}")
@@ -52,7 +52,7 @@ async def announce(room: str, text: Annotated[str, Body(embed=True, max_length=M
     """Say something in a room, and tell how many hear it."""
     if not text.strip():
         raise HTTPException(422, "There is nothing to say.")
-    return default_hub().publish(room, encode("said", name="", text=text.strip()))
+    return get_hub().publish(room, encode("said", name="", text=text.strip()))
 
 
 class Chat(AsyncWebSocket):
@@ -62,9 +62,8 @@ class Chat(AsyncWebSocket):
         """Come in: ``/chat/<room>?name=<name>``."""
         self.room: str = self.params["room"]
         self.name = self.free_name(parse_qs(self.environ["QUERY_STRING"]).get("name", [""])[0])
-        self.join(self.room)
+        self.join(self.room, {"name": self.name})
         await self.send(encode("welcome", name=self.name))
-        self.tell_people()
 
     async def received_message(self, message: Message) -> None:
         """Let everybody in the room read it."""
@@ -72,31 +71,25 @@ class Chat(AsyncWebSocket):
         if text:
             self.hub.publish(self.room, encode("said", name=self.name, text=text))
 
-    async def closed(self, code: int, reason: str | None = None) -> None:
-        """Go, and let the others know."""
-        self.leave(self.room)
-        self.tell_people()
-
-    def tell_people(self) -> None:
-        names = sorted(member.name for member in self.others() | {self})
-        if not self.is_open:
-            names.remove(self.name)
-        self.hub.publish(self.room, encode("people", names=names))
-
-    def others(self) -> set[Chat]:
-        return {member for member in self.hub.members(self.room) if isinstance(member, Chat)} - {self}
-
     def free_name(self, wanted: str) -> str:
         """Return the name, with a number behind it when somebody here has it."""
         wanted = (
             " ".join("".join(c if c.isprintable() else " " for c in wanted).split())[:MAX_NAME] or "Guest"
         )
-        taken = {member.name.casefold() for member in self.others()}
+        taken = {member.info["name"].casefold() for member in self.hub.members(self.room)}
         name, number = wanted, 1
         while name.casefold() in taken:
             number += 1
             name = f"{wanted} {number}"
         return name
+
+
+@get_hub().on_joined
+@get_hub().on_left
+def tell_people(room: str, member: Member) -> None:
+    """Tell a room who is in it, whenever that changes."""
+    names = sorted(member.info["name"] for member in get_hub().members(room))
+    get_hub().publish(room, encode("people", names=names))
 
 
 def encode(kind: str, **fields: Any) -> str:

@@ -24,6 +24,7 @@ from flask import Flask, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from ws4py_middleware import WebSocket, WebSocketMiddleware
+from ws4py_middleware.hub import Member, get_hub
 from ws4py_middleware.messaging import Message
 
 ROOMS = ("lobby", "kitchen", "workshop")  # offered in the list; any other begins with its first visitor
@@ -62,15 +63,15 @@ class Chat(WebSocket):
 
     def opened(self) -> None:
         """Come in: ``/chat/<room>?name=<name>``."""
-        self.id = uuid.uuid4().hex
         self.room = str(self.params["room"])
         asked = parse_qs(self.environ.get("QUERY_STRING", "")).get("name", [""])[0]
         with changing:
-            self.name = self.free_name(tidy(asked)[: LIMITS["name"]] or "Guest")
-            self.join(self.room)
-            people = [member.public() for member in self.members()]
-            self.tell("welcome", you=self.public(), people=people, history=list(history.get(self.room, ())))
-            self.tell_others("joined", person=self.public())
+            name = self.free_name(tidy(asked)[: LIMITS["name"]] or "Guest")
+            self.me = self.join(self.room, {"name": name})
+            people = [public(member) for member in self.hub.members(self.room)]
+            said = list(history.get(self.room, ()))
+            self.tell("welcome", you=public(self.me), people=people, history=said)
+            self.tell_others("joined", person=public(self.me))
 
     def received_message(self, message: Message) -> None:
         """Do what the browser asks for, or say why not."""
@@ -83,7 +84,7 @@ class Chat(WebSocket):
                 case {"type": "say", "text": str(text)}:
                     self.say(text)
                 case {"type": "typing", "on": bool(on)}:
-                    self.tell_others("typing", id=self.id, on=on)
+                    self.tell_others("typing", id=self.me.id, on=on)
                 case {"type": "name", "name": str(name)}:
                     self.rename(name)
                 case _:
@@ -93,16 +94,10 @@ class Chat(WebSocket):
         except Refused as reason:
             self.tell("error", text=str(reason))
 
-    def closed(self, code: int, reason: str | None = None) -> None:
-        """Tell the others who left."""
-        with changing:
-            self.leave(self.room)
-            self.tell_others("left", id=self.id)
-
     def say(self, text: str) -> None:
         text = checked(text.strip(), "text", "A message")
-        said = {"id": uuid.uuid4().hex, "from": self.public(), "text": text, "at": time.time()}
         with changing:
+            said = {"id": uuid.uuid4().hex, "from": public(self.me), "text": text, "at": time.time()}
             if self.room not in history and len(history) >= MAX_ROOMS:
                 del history[next(iter(history))]  # the oldest room is forgotten
             history.setdefault(self.room, deque(maxlen=MAX_HISTORY)).append(said)
@@ -111,8 +106,8 @@ class Chat(WebSocket):
     def rename(self, name: str) -> None:
         name = checked(tidy(name), "name", "A name")
         with changing:
-            self.name = self.free_name(name)
-            self.hub.publish(self.room, encode("renamed", person=self.public()))
+            self.me = self.join(self.room, {"name": self.free_name(name)})  # it is there; its name changes
+            self.hub.publish(self.room, encode("renamed", person=public(self.me)))
 
     def tell(self, kind: str, **fields: object) -> None:
         self.send(encode(kind, **fields))
@@ -120,20 +115,26 @@ class Chat(WebSocket):
     def tell_others(self, kind: str, **fields: object) -> None:
         self.hub.publish(self.room, encode(kind, **fields), exclude=self)
 
-    def members(self) -> list[Chat]:
-        return [member for member in self.hub.members(self.room) if isinstance(member, Chat)]
-
-    def public(self) -> dict[str, str]:
-        return {"id": self.id, "name": self.name}
-
     def free_name(self, wanted: str) -> str:
         """Return the name, with a number behind it when somebody here has it."""
-        taken = {member.name.casefold() for member in self.members() if member is not self}
+        others = [member for member in self.hub.members(self.room) if member.websocket is not self]
+        taken = {member.info["name"].casefold() for member in others}
         name, number = wanted, 1
         while name.casefold() in taken:
             number += 1
             name = f"{wanted} {number}"
         return name
+
+
+@get_hub().on_left
+def say_goodbye(room: str, member: Member) -> None:
+    """Tell the others who left; this is called for everybody who has come in, however the connection ends."""
+    with changing:
+        get_hub().publish(room, encode("left", id=member.id))
+
+
+def public(member: Member) -> dict[str, str]:
+    return {"id": member.id, "name": member.info["name"]}
 
 
 def encode(kind: str, **fields: object) -> str:

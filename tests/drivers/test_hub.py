@@ -9,26 +9,13 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.drivers.guests import Guest
 from tests.drivers.peer import Recorder, wait_until
 from tests.drivers.threads import ThreadHost, threads
-from ws4py_middleware.core.prepared import PreparedMessage
-from ws4py_middleware.hub import Hub, default_hub, prepare
+from ws4py_middleware.hub import Hub, get_hub, prepare, set_hub
 from ws4py_middleware.messaging import BinaryMessage, PingControlMessage, TextMessage
 
 __all__ = ["threads"]
-
-
-class Guest:
-    """A member that is no WebSocket."""
-
-    def __init__(self, is_open: bool = True) -> None:
-        self.is_open = is_open
-        self.received: list[tuple[bytes | bytearray | memoryview, bool]] = []
-
-    def deliver(self, message: PreparedMessage, /) -> bool:
-        if self.is_open:
-            self.received.append((message.data, message.is_text))
-        return self.is_open
 
 
 def test_members_get_what_is_published_in_their_rooms() -> None:
@@ -38,7 +25,8 @@ def test_members_get_what_is_published_in_their_rooms() -> None:
     hub.join(bob, "red")
     hub.join(bob, "red")
     hub.join(bob, "blue")
-    assert hub.members("red") == [ann, bob]
+    assert hub.websockets("red") == [ann, bob]
+    assert [member.websocket for member in hub.members("red")] == [ann, bob]
     assert hub.rooms() == ["red", "blue"]
     assert hub.publish("red", "hello") == 2
     assert hub.publish("blue", b"\xff") == 1
@@ -61,16 +49,25 @@ def test_leave_and_leave_all_forget_rooms_and_members() -> None:
     hub.leave_all(ann)
     assert hub.rooms() == []
     assert hub.members("blue") == []
-    assert not hub._joined
+    assert hub.rooms_of(ann) == []
     hub.join(ann, "red")
     hub.leave(ann, "red")
-    assert not hub._joined
+    assert hub.rooms_of(ann) == hub.rooms() == []
 
 
 def test_member_that_has_ended_does_not_come_in() -> None:
     hub = Hub()
-    hub.join(Guest(is_open=False), "red")
-    assert hub.rooms() == []
+    told: list[str] = []
+    hub.on_joined(lambda room, member: told.append(room))
+    gone, here = Guest(is_open=False), Guest()
+    member = hub.join(gone, "red", {"name": "Ada"})
+    assert (member.info, member.websocket) == ({"name": "Ada"}, gone)
+    assert hub.rooms() == told == []
+    # Who is about to go stays where it is until it goes.
+    hub.join(here, "blue")
+    here.is_open = False
+    hub.join(here, "red")
+    assert hub.rooms_of(here) == told == ["blue"]
 
 
 def test_member_that_drops_a_message_is_not_counted() -> None:
@@ -126,7 +123,7 @@ def test_websocket_leaves_its_rooms_when_it_ends(threads: ThreadHost) -> None:
             self.leave("blue")
 
         def on_closed(self, code: int) -> None:
-            assert self not in hub.members("red")
+            assert self not in hub.websockets("red")
             self.join("red")
 
     members = [Member() for _ in range(3)]
@@ -142,7 +139,37 @@ def test_websocket_leaves_its_rooms_when_it_ends(threads: ThreadHost) -> None:
 
 
 def test_websockets_share_the_hub_of_the_process() -> None:
-    assert Recorder().hub is default_hub() is default_hub()
+    usual = get_hub()
+    assert Recorder().hub is usual is get_hub()
+    other = Hub()
+    set_hub(other)
+    try:
+        assert Recorder().hub is get_hub() is other
+    finally:
+        set_hub(usual)
+
+
+def test_rooms_are_left_in_the_hub_where_they_were_joined(threads: ThreadHost) -> None:
+    usual, other = get_hub(), Hub()
+    recorder = Recorder()
+    peer = threads.connect(recorder)
+    wait_until(lambda: recorder.is_open)
+    with pytest.raises(RuntimeError, match=r"opened\(\)"):
+        Recorder().join("red")
+    recorder.hub = usual  # the same as before
+    recorder.join("red")
+    set_hub(other)
+    try:
+        assert recorder.hub is usual
+        with pytest.raises(RuntimeError, match="another one is set before"):
+            recorder.hub = other
+        peer.finish()
+        threads.wait_closed(recorder)
+        assert usual.rooms() == []
+        recorder.hub = other
+        assert recorder.hub is other
+    finally:
+        set_hub(usual)
 
 
 def test_join_and_end_at_once_leaves_nobody_behind(threads: ThreadHost) -> None:
@@ -186,18 +213,36 @@ def test_publish_join_and_leave_from_many_threads() -> None:
     assert hub.rooms() == []
 
 
-def test_forked_child_has_rooms_of_its_own() -> None:
-    hub = default_hub()
+def test_forked_child_has_the_hub_and_none_of_its_parents_members() -> None:
+    told: list[str] = []
+    hub = Hub()
+    hub.on_joined(lambda room, member: told.append(room))
     guest = Guest()
     hub.join(guest, "red")
-    child = os.fork()
-    if not child:
-        try:
-            assert default_hub() is not hub
-            assert default_hub().rooms() == []
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
+    get_hub().join(guest, "red")
+    with hub._here().lock:  # somebody has it at the very moment
+        child = os.fork()
+        if not child:
+            _end_with(lambda: _check_child(hub, guest, told))
     assert os.waitpid(child, 0)[1] == 0
+    assert hub.websockets("red") == get_hub().websockets("red") == [guest]
+    get_hub().leave_all(guest)
+
+
+def _check_child(hub: Hub, guest: Guest, told: list[str]) -> None:
+    assert hub.rooms() == get_hub().rooms() == []
+    assert hub.publish("red", "x") == 0
     hub.leave_all(guest)
+    hub.join(Guest(), "blue")
+    assert hub.rooms() == ["blue"]
+    assert told == ["red", "blue"]
+
+
+def _end_with(function: Callable[[], object]) -> None:
+    """Call a function in a forked child, and end it: 0 when all went well."""
+    try:
+        function()
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from . import Hub, default_hub
+from .default import get_hub
+from .members import Member
+from .rooms import Hub
 
 if TYPE_CHECKING:
     from ..core.prepared import PreparedMessage
 
 __all__ = ["InRooms"]
 
+logger = logging.getLogger("ws4py_middleware")
+
 
 class InRooms:
     """The rooms' part of a :class:`~ws4py_middleware.websocket.WebSocket`."""
 
+    #: Set by the application, or by the first join(): the rooms are left where they were joined.
     _hub: Hub | None = None
     #: What drives its connection; ``None`` before there is one.
     _link: object | None = None
@@ -27,27 +34,48 @@ class InRooms:
 
     @property
     def hub(self) -> Hub:
-        """The hub whose rooms this WebSocket joins; by default that of the process."""
-        return self._hub or default_hub()
+        """The hub whose rooms this WebSocket joins; that of the process, unless another one is set before."""
+        return self._hub or get_hub()
 
     @hub.setter
     def hub(self, hub: Hub) -> None:
+        if self._hub is not None and self._hub is not hub and self._hub.rooms_of(self):
+            raise RuntimeError("this WebSocket is in rooms of its hub; another one is set before it joins")
         self._hub = hub
 
-    def join(self, room: str) -> None:
+    def join(self, room: str, info: Mapping[str, Any] | None = None) -> Member:
         """
-        Join a room; its members get what is published to it.
+        Join a room: what is published to it from now on comes to the peer. Waits for nothing.
+
+        To join again does nothing, but changes the info. At the end of the connection the rooms are left
+        by themselves, before :meth:`closed`.
+
+        Args:
+            room: What it is called, 1 to 200 characters.
+            info: What ``hub.members()`` is to tell of this member, such as its name: what JSON has a
+                notation for, at most 1 KiB.
+
+        Returns:
+            The member that it is now; its ``id`` is what others can exclude it by. When the connection has
+            ended, or is about to, it does not come in. That is no error: the peer may be gone at any time.
 
         Raises:
             RuntimeError: It is not connected yet; :meth:`opened` is the first place to join from.
+            TypeError, ValueError: The room's name, or the info, is not as said here.
         """
         if self._link is None:
             raise RuntimeError("join() needs a connection: call it in opened(), or later")
-        self.hub.join(self, room)
+        hub = self._hub = self.hub
+        return hub.join(self, room, info)
 
     def leave(self, room: str) -> None:
-        """Leave a room."""
+        """Leave a room; one that it is not in is left alone."""
         self.hub.leave(self, room)
 
     def _leave_rooms(self) -> None:
-        self.hub.leave_all(self)
+        hub = self._hub
+        if hub is not None:
+            try:
+                hub.leave_all(self)
+            except BaseException:  # whoever ends here has to be told so: closed() comes next
+                logger.exception("an exception in a callback of a hub, when %r had left", self)

@@ -16,7 +16,7 @@ from django.dispatch import receiver
 
 from ws4py_middleware import WebSocket
 from ws4py_middleware.config.django import user_of
-from ws4py_middleware.hub import default_hub
+from ws4py_middleware.hub import get_hub
 from ws4py_middleware.messaging import Message as Received
 
 from .models import Message
@@ -43,7 +43,7 @@ class Chat(WebSocket):
         if not self.user.is_authenticated:
             self.close(LOGGED_OUT, "logged out")  # since is_logged_in() has looked
             return
-        self.join(self.room)
+        self.join(self.room, {"name": self.name})
         self.join(private(self.user.pk))
         latest = Message.objects.filter(room=self.room).select_related("author").order_by("-pk")[:HISTORY]
         history = [message.public() for message in reversed(latest)]
@@ -60,12 +60,11 @@ class Chat(WebSocket):
         self.hub.publish(self.room, json.dumps({"type": "said", "message": said.public()}))
 
     def closed(self, code: int, reason: str | None = None) -> None:
-        """Leave, and tell the others."""
-        self.leave(self.room)
+        """Tell the others who is left; the rooms were left before this."""
         self.tell_who_is_here()
 
     def tell_who_is_here(self) -> None:
-        names = sorted({member.name for member in self.hub.members(self.room) if isinstance(member, Chat)})
+        names = sorted({member.info["name"] for member in self.hub.members(self.room)})
         self.hub.publish(self.room, json.dumps({"type": "people", "names": names}))
 
 
@@ -78,6 +77,5 @@ def private(user_id: object) -> str:
 def hang_up(sender: object, user: Any, **options: Any) -> None:
     """Close the sockets of a person who logs out; other browsers of theirs just connect again."""
     if user is not None:
-        for member in default_hub().members(private(user.pk)):
-            if isinstance(member, Chat):
-                member.close(LOGGED_OUT, "logged out")
+        for websocket in get_hub().websockets(private(user.pk)):
+            websocket.close(LOGGED_OUT, "logged out")

@@ -1,0 +1,364 @@
+"""The hub: who gets what is published."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import os
+import threading
+from _thread import RLock  # also under gevent's monkey-patching: it is never held while anybody waits
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from typing import Any, TypeVar
+
+from ..core.prepared import PreparedMessage
+from ..core.types import Buffer
+from ..messaging import Message
+from .backplane import Backplane, Envelope
+from .members import Member, Receiver, check_info, check_room, make_id
+from .messages import prepare
+from .table import Exit, RoomTable
+from .turns import Turns
+
+__all__ = ["Hub"]
+
+logger = logging.getLogger("ws4py_middleware")
+
+#: What is called when somebody has joined or left: with the room, and the member.
+Callback = Callable[[str, Member], object]
+_Callback = TypeVar("_Callback", bound=Callback)
+
+
+class _Here:
+    """What a hub has in one process."""
+
+    __slots__ = ("errands", "lock", "started", "starting", "table", "tellings")
+
+    def __init__(self) -> None:
+        # Reentrant for the handlers of signals, which interrupt whoever holds it. It is held while the table
+        # and the turns change, and never while anything is sent or called.
+        self.lock: Any = RLock()
+        self.table = RoomTable()
+        self.errands = Turns(self.lock)  # for the backplane
+        self.tellings = Turns(self.lock)  # for the callbacks, which may take longer
+        self.starting = threading.Lock()
+        self.started = False
+
+
+class Hub:
+    """
+    Rooms. Safe from any thread, greenlet or task; nothing here waits for a peer.
+
+    A forked child has the same hub without its parent's members.
+
+    Args:
+        backplane: What connects it with the hubs of other processes; ``None`` for the rooms of this one.
+    """
+
+    def __init__(self, backplane: Backplane | None = None) -> None:
+        self._backplane = backplane
+        self._processes: dict[int, _Here] = {}
+        self._on_joined: tuple[Callback, ...] = ()
+        self._on_left: tuple[Callback, ...] = ()
+
+    # --- coming and going ----------------------------------------------------------------
+
+    def join(self, receiver: Receiver, room: str, info: Mapping[str, Any] | None = None) -> Member:
+        """
+        Let somebody have what is published to a room; again does nothing but change the info.
+
+        What is published after this gets there, what was published before does not; what is published at
+        the same time gets there whole, or not at all.
+
+        Args:
+            room: 1 to 200 characters.
+            info: What others are to know of this member, such as its name: what JSON has a notation
+                for, at most 1 KiB. ``None`` is nothing, or what it was.
+
+        Returns:
+            The member. When the connection has ended, or is about to, nobody comes in, and it is one that
+            is in no room: the peer may be gone at any time, and whoever joins need not know.
+
+        Raises:
+            TypeError, ValueError: The room's name, or the info, is not as said here.
+        """
+        check_room(room)
+        known = None if info is None else check_info(info)
+        if _has_ended(receiver):
+            return Member(make_id(), known or {}, receiver)
+        here = self._ready()
+        backplane = self._backplane
+        runs: list[Turns] = []
+        with here.lock:
+            member, is_new, is_first = here.table.join(receiver, room, known)
+            if backplane is not None:
+                if is_first:
+                    _add(runs, here.errands, room, functools.partial(backplane.subscribe, room))
+                if is_new or known is not None:
+                    enter = functools.partial(backplane.enter, room, member.id, member.info)
+                    _add(runs, here.errands, room, enter)
+            if is_new:
+                for callback in self._on_joined:
+                    _add(runs, here.tellings, room, functools.partial(callback, room, member))
+        _run(room, runs)
+        # Once more behind the entry: whoever has ended since is seen here, or leaves behind it.
+        if _has_ended(receiver):
+            self.leave(receiver, room)
+        return member
+
+    def leave(self, receiver: Receiver, room: str) -> None:
+        """
+        Take somebody out of a room; who is not in it is left alone.
+
+        What another thread is publishing at this moment may still get there.
+        """
+        here = self._here()
+        with here.lock:
+            exit_ = here.table.leave(receiver, room)
+            runs = [] if exit_ is None else self._note(here, exit_)
+        _run(room, runs)
+
+    def leave_all(self, receiver: Receiver) -> None:
+        """Take somebody out of all rooms; a WebSocket does so itself at its end, before ``closed()``."""
+        here = self._here()
+        with here.lock:
+            due = [(exit_.room, self._note(here, exit_)) for exit_ in here.table.leave_all(receiver)]
+        with ExitStack() as stack:  # it goes through all, and raises what one of them has raised
+            for room, runs in reversed(due):
+                stack.callback(_run, room, runs)
+
+    def _note(self, here: _Here, exit_: Exit) -> list[Turns]:
+        """Add what follows from leaving, under the lock; return what is to be run behind it."""
+        room, member, is_last = exit_
+        backplane = self._backplane
+        runs: list[Turns] = []
+        if backplane is not None:
+            _add(runs, here.errands, room, functools.partial(backplane.exit, room, member.id))
+            if is_last:
+                _add(runs, here.errands, room, functools.partial(backplane.unsubscribe, room))
+        for callback in self._on_left:
+            _add(runs, here.tellings, room, functools.partial(callback, room, member))
+        return runs
+
+    # --- publishing ----------------------------------------------------------------------
+
+    def publish(
+        self,
+        room: str,
+        message: str | Buffer | Message,
+        exclude: object | Iterable[object] | None = None,
+    ) -> int:
+        """
+        Send a message to everyone in a room, and wait for nobody.
+
+        The frame is built once. What one thread publishes reaches each member in that order. A member that
+        does not read gets what its ``queue_policy`` says, and costs the others nothing.
+
+        Args:
+            room: A room without members is no error.
+            message: str is sent as text, bytes as binary, a message as what it is.
+            exclude: Who does not get it, usually who said it: a WebSocket, a :class:`Member`, a member's
+                id, or several of these. Who is not in the room is no error.
+
+        Returns:
+            How many members in this process it was queued for.
+
+        Raises:
+            TypeError: The message, the room or what is excluded is of another type.
+            ValueError: The room's name is empty or too long, or what is to be text is not UTF-8.
+            ConnectionError: The backplane is away, and is to say so; local members have got the message.
+        """
+        check_room(room)
+        prepared = prepare(message)
+        here = self._ready()
+        with here.lock:
+            members = here.table.members(room)
+            excluded = None if exclude is None else _ids(here.table, exclude)
+        if excluded:
+            members = [member for member in members if member.id not in excluded]
+        backplane = self._backplane
+        if backplane is None:
+            return _deliver(members, prepared)
+        count = len(members) if backplane.echoes else _deliver(members, prepared)
+        backplane.publish(room, bytes(prepared.data), prepared.is_text, tuple(excluded or ()))
+        return count
+
+    def deliver(self, envelope: Envelope) -> int:
+        """
+        Send what came from elsewhere to the members in this process; for a backplane.
+
+        Returns:
+            How many members it was queued for.
+        """
+        here = self._here()
+        with here.lock:
+            members = here.table.members(envelope.room)
+        exclude = envelope.exclude
+        if exclude:
+            members = [member for member in members if member.id not in exclude]
+        return _deliver(members, PreparedMessage(envelope.payload, envelope.is_text))
+
+    # --- presence ------------------------------------------------------------------------
+
+    def members(self, room: str) -> list[Member]:
+        """
+        Return who is in a room: in this process in the order of coming, then those elsewhere.
+
+        With a backplane it may wait for the network.
+        """
+        here = self._ready()
+        backplane = self._backplane
+        everyone: Mapping[str, Mapping[str, Any]] = {}
+        if backplane is not None:
+            try:
+                everyone = backplane.members(check_room(room))
+            except Exception:
+                logger.exception("who else is in the room %r could not be found out", room)
+        with here.lock:
+            members = here.table.members(room)
+        present = {member.id for member in members}
+        return members + [Member(key, info) for key, info in everyone.items() if key not in present]
+
+    def websockets(self, room: str) -> list[Any]:
+        """Return the WebSockets in a room whose connections are in this process, in the order of coming."""
+        here = self._here()
+        with here.lock:
+            return [member.websocket for member in here.table.members(room)]
+
+    def rooms(self) -> list[str]:
+        """Return the rooms that have members in this process."""
+        here = self._here()
+        with here.lock:
+            return here.table.rooms()
+
+    def rooms_of(self, receiver: Receiver) -> list[str]:
+        """Return the rooms that somebody is in, in the order of joining."""
+        here = self._here()
+        with here.lock:
+            return here.table.rooms_of(receiver)
+
+    def on_joined(self, callback: _Callback) -> _Callback:
+        """
+        Call ``callback(room, member)`` when somebody whose connection is in this process has come in.
+
+        It is called where ``join()`` was called, before that returns, with no lock held; it may publish,
+        join and leave. For one room, callbacks are called one after the other in the order of coming and
+        going: of two that come at the same moment, the thread of the first calls for both. So it has to be
+        quick, as a hook. An exception is logged, and harms nobody.
+
+        Returns:
+            The callback, so that this can be written as a decorator.
+
+        Raises:
+            TypeError: It is ``async def``: whoever joins may have no loop.
+        """
+        self._on_joined += (_check_callback(callback),)
+        return callback
+
+    def on_left(self, callback: _Callback) -> _Callback:
+        """
+        Call ``callback(room, member)`` when somebody in this process has left; as :meth:`on_joined`.
+
+        Whoever has come in leaves once: by ``leave()``, or when the connection ends, before ``closed()``.
+        """
+        self._on_left += (_check_callback(callback),)
+        return callback
+
+    def remove_callback(self, callback: Callback) -> None:
+        """Call it no more, neither for those who come nor for those who go."""
+        self._on_joined = tuple(other for other in self._on_joined if other != callback)
+        self._on_left = tuple(other for other in self._on_left if other != callback)
+
+    # --- the process ---------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let the backplane end. Members stay in their rooms, and the next use begins anew."""
+        backplane = self._backplane
+        if backplane is not None:
+            here = self._here()
+            here.started = False
+            backplane.close()
+
+    def _here(self) -> _Here:
+        """Return what there is in this process; a forked child begins with nothing."""
+        pid = os.getpid()
+        here = self._processes.get(pid)
+        if here is None:
+            # Not by a lock: whoever held it when the child was forked is not in the child.
+            here = self._processes.setdefault(pid, _Here())
+            for other in list(self._processes):
+                if other != pid:
+                    self._processes.pop(other, None)
+        return here
+
+    def _ready(self) -> _Here:
+        """Return the same, with the backplane at work."""
+        here = self._here()
+        backplane = self._backplane
+        if backplane is not None and not here.started:
+            with here.starting:  # start() does not wait, so that neither do others
+                if not here.started:
+                    backplane.start(self.deliver)
+                    here.started = True
+        return here
+
+
+def _has_ended(receiver: Receiver) -> bool:
+    return not receiver.is_open
+
+
+def _run(room: str, runs: list[Turns]) -> None:
+    with ExitStack() as stack:  # it goes through all, and raises what one of them has raised
+        for turns in reversed(runs):
+            stack.callback(turns.run, room)
+
+
+def _add(runs: list[Turns], turns: Turns, room: str, call: Callable[[], object]) -> None:
+    if turns.add(room, call):
+        runs.append(turns)
+
+
+def _deliver(members: list[Member], prepared: PreparedMessage) -> int:
+    count = 0
+    for member in members:
+        try:
+            count += bool(member.websocket.deliver(prepared))
+        except Exception:  # not a WebSocket's; one receiver's fault is not that of those behind it
+            logger.exception("a message could not be delivered to %r", member.websocket)
+    return count
+
+
+def _ids(table: RoomTable, exclude: object) -> frozenset[str]:
+    """Return the ids of those who are excluded; who is in no room has none."""
+    single = isinstance(exclude, str | Member) or hasattr(exclude, "deliver")  # a WebSocket is iterable, too
+    several: Iterable[object] = (exclude,) if single else exclude  # type: ignore[assignment]
+    try:
+        ids = [_id(table, one) for one in several]
+    except TypeError:
+        raise TypeError(
+            f"exclude is a WebSocket, a member, a member's id, or several of these, not {exclude!r}"
+        ) from None
+    return frozenset(one for one in ids if one is not None)
+
+
+def _id(table: RoomTable, one: object) -> str | None:
+    if isinstance(one, str):
+        return one
+    if isinstance(one, Member):
+        return one.id
+    if hasattr(one, "deliver"):
+        return table.id_of(one)
+    raise TypeError
+
+
+def _check_callback(callback: _Callback) -> _Callback:
+    if inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(
+        getattr(callback, "__call__", None)  # noqa: B004 - its kind is asked for
+    ):
+        raise TypeError(
+            "a callback of a hub is called from any thread, and cannot be awaited; publish() needs no await"
+        )
+    if not callable(callback):
+        raise TypeError(f"a callback takes a room and a member; {callback!r} cannot be called")
+    return callback

@@ -1,0 +1,109 @@
+"""The table of who is in which room. It knows no lock and calls nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from .members import Member, Receiver, make_id
+
+__all__ = ["Entry", "Exit", "RoomTable"]
+
+
+class Entry(NamedTuple):
+    """What came of joining."""
+
+    member: Member
+    #: It was not in the room before.
+    is_new: bool
+    #: Nobody was.
+    is_first: bool
+
+
+class Exit(NamedTuple):
+    """What came of leaving."""
+
+    room: str
+    member: Member
+    #: Nobody is left.
+    is_last: bool
+
+
+class _Place(NamedTuple):
+    """Where one receiver is."""
+
+    id: str
+    # A dictionary, because it keeps the order of joining.
+    rooms: dict[str, None]
+
+
+class RoomTable:
+    """
+    Who is in which room.
+
+    Both directions are kept: the members of a room, in the order of coming, and the rooms of a member. A
+    room without members and a member without rooms are in neither.
+    """
+
+    def __init__(self) -> None:
+        # By id(): what a handler class makes of == and hash() must not be called under anybody's lock. A
+        # receiver whose id() is here is held by its members, so that nobody else can have the same.
+        self._rooms: dict[str, dict[int, Member]] = {}
+        self._places: dict[int, _Place] = {}
+
+    def join(self, receiver: Receiver, room: str, info: Mapping[str, Any] | None) -> Entry:
+        """Put a receiver into a room; one that is there gets other info, unless that is ``None``."""
+        key = id(receiver)
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = _Place(make_id(), {})
+        members = self._rooms.get(room)
+        is_first = members is None
+        if members is None:
+            members = self._rooms[room] = {}
+        member = members.get(key)
+        is_new = member is None
+        if member is None or info is not None:
+            # In the place of the one before, which keeps the order.
+            member = members[key] = Member(place.id, info or {}, receiver)
+        place.rooms[room] = None
+        return Entry(member, is_new, is_first)
+
+    def leave(self, receiver: Receiver, room: str) -> Exit | None:
+        """Take a receiver out of a room; ``None`` when it was not there."""
+        key = id(receiver)
+        members = self._rooms.get(room)
+        member = None if members is None else members.pop(key, None)
+        if members is None or member is None:
+            return None
+        if not members:
+            del self._rooms[room]
+        place = self._places[key]
+        del place.rooms[room]
+        if not place.rooms:
+            del self._places[key]
+        return Exit(room, member, not members)
+
+    def leave_all(self, receiver: Receiver) -> list[Exit]:
+        """Take a receiver out of all its rooms, in the order of joining."""
+        exits = [self.leave(receiver, room) for room in self.rooms_of(receiver)]
+        return [exit_ for exit_ in exits if exit_ is not None]
+
+    def members(self, room: str) -> list[Member]:
+        """Return who is in a room, in the order of coming."""
+        members = self._rooms.get(room)
+        return [] if members is None else list(members.values())
+
+    def rooms(self) -> list[str]:
+        """Return the rooms that have members."""
+        return list(self._rooms)
+
+    def rooms_of(self, receiver: object) -> list[str]:
+        """Return the rooms that a receiver is in, in the order of joining."""
+        place = self._places.get(id(receiver))
+        return [] if place is None else list(place.rooms)
+
+    def id_of(self, receiver: object) -> str | None:
+        """Return what a receiver's members are called; ``None`` when it is in no room."""
+        place = self._places.get(id(receiver))
+        return None if place is None else place.id
