@@ -207,6 +207,16 @@ def send(*pieces: bytes, lines: Iterable[str] = ()) -> Script:
     return script
 
 
+def send_and_close(*pieces: bytes) -> Script:
+    """Accept, send, and make the closing handshake."""
+
+    def script(visit: Visit) -> None:
+        visit.accept(b"".join(pieces) + build_frame(CLOSE, b"\x03\xe8"))
+        visit.read_frame()
+
+    return script
+
+
 def send_endlessly(first: bytes, again: bytes, *lines: str) -> Script:
     """Accept, and never end."""
 
@@ -268,9 +278,7 @@ ENDED = {
     "close-reason-not-utf8": Ended(send(build_frame(CLOSE, b"\x03\xe8\xff")), 1007),
     "text-not-utf8": Ended(send(build_frame(TEXT, b"\xff")), 1007),
     "frame-over-limit": Ended(send(build_head(BINARY, 1001)), 1009, SMALL),
-    "frame-at-limit": Ended(
-        send(build_frame(BINARY, bytes(1000)), build_frame(CLOSE, b"\x03\xe8")), 1000, SMALL, (1000,)
-    ),
+    "frame-at-limit": Ended(send_and_close(build_frame(BINARY, bytes(1000))), 1000, SMALL, (1000,)),
     "fragments-over-limit": Ended(
         send(build_frame(BINARY, bytes(600), fin=False), build_head(CONT, 401)), 1009, SMALL
     ),

@@ -153,14 +153,14 @@ def test_p31_tls_that_does_not_go_on_has_open_timeout_for_all_of_it(clients: Cli
 
     with scripted(say_nothing) as silent, scripted(read_nothing) as dripping:
         jobs = [
-            Job(f"wss://localhost:{server.port}", {"ssl_options": trusting(), "open_timeout": 0.5})
+            Job(f"wss://localhost:{server.port}", {"ssl_options": trusting(), "open_timeout": 0.3})
             for server in (silent, dripping)
         ]
         outcomes = clients.ask_all(jobs)
     for outcome in outcomes:
-        assert outcome.seconds <= 0.5 + SLACK
+        assert outcome.seconds <= 0.3 + SLACK
     assert outcomes[0].error[0] == "TimeoutError"
-    assert "the TLS handshake with localhost was not done within 0.5 s" in outcomes[0].message
+    assert "the TLS handshake with localhost was not done within 0.3 s" in outcomes[0].message
 
 
 # --- proxies --------------------------------------------------------------------------------------------
@@ -243,12 +243,12 @@ def test_p31_proxies_that_do_not_go_on_have_open_timeout_for_all_of_it(clients: 
         jobs = []
         for scheme, script in scripts:
             server = stack.enter_context(scripted(script))
-            jobs.append(Job(BEHIND, {"proxy": f"{scheme}://127.0.0.1:{server.port}", "open_timeout": 0.5}))
+            jobs.append(Job(BEHIND, {"proxy": f"{scheme}://127.0.0.1:{server.port}", "open_timeout": 0.3}))
         outcomes = clients.ask_all(jobs)
     for outcome in outcomes:
-        assert outcome.seconds <= 0.5 + SLACK
+        assert outcome.seconds <= 0.3 + SLACK
         assert outcome.error[0] == "TimeoutError"
-        assert "was not done within 0.5 s (open_timeout)" in outcome.message
+        assert "was not done within 0.3 s (open_timeout)" in outcome.message
 
 
 # --- redirects --------------------------------------------------------------------------------------------
@@ -303,9 +303,9 @@ def test_p31_slow_redirects_have_open_timeout_for_all_of_them(clients: ClientPro
     further = redirect("PATH/further")
 
     def script(visit: Visit) -> None:
-        threading.Event().wait(0.15)
+        threading.Event().wait(0.1)
         further(visit)
 
     with scripted(script) as server:
-        outcome = ask(clients, Job(f"{server.url}/here", {"max_redirects": 50, "open_timeout": 0.5}))
+        outcome = ask(clients, Job(f"{server.url}/here", {"max_redirects": 50, "open_timeout": 0.3}))
     assert outcome.error[0] == "TimeoutError"
