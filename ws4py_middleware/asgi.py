@@ -237,7 +237,7 @@ class WebSocketASGI:
                 manager.closing = False
             elif message["type"] == "lifespan.shutdown" and self._used is not None:
                 # Most servers have ended the connections before they say so; where not, it is time.
-                await self._used.shutdown_async(DRAIN_TIME)
+                await self._used.shutdown_async(grace=DRAIN_TIME)
             return message
 
         if self.app is not None and not self._is_http_only:

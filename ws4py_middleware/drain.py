@@ -100,9 +100,8 @@ class Drain:
         Returns:
             When there will be more to do; ``None``: it is over.
         """
+        self._close(now)
         with self._lock:
-            while self._due and self._due[0][0] <= now:
-                self._close(self._due.popleft()[1])
             if now < self._end:
                 return self._due[0][0] if self._due else self._end
             was_over, self.is_over = self.is_over, True
@@ -111,23 +110,28 @@ class Drain:
         return None
 
     def hasten(self, when: float) -> None:
-        """Have it end at some time at the latest: who had a moment after that is closed now."""
+        """Have it end at some time at the latest; if that is sooner, all are closed now."""
         with self._lock:
-            if when < self._end:
-                self._end = when
-                self.close_rest()
+            is_sooner = when < self._end
+            self._end = min(when, self._end)
+        if is_sooner:
+            self.close_rest()
 
     def close_rest(self) -> None:
         """Begin the closing handshake of all whose moment has not come."""
-        with self._lock:
-            while self._due:
-                self._close(self._due.popleft()[1])
+        self._close(float("inf"))
 
-    def _close(self, websocket: Any) -> None:
-        try:
-            websocket.close(code=self.ending.code, reason=self.ending.reason)
-        except Exception:
-            logger.exception("%r could not be closed", websocket)
+    def _close(self, until: float) -> None:
+        # One by one, and without the lock: a close() of the application's own may do anything.
+        while True:
+            with self._lock:
+                if not self._due or self._due[0][0] > until:
+                    return
+                websocket = self._due.popleft()[1]
+            try:
+                websocket.close(code=self.ending.code, reason=self.ending.reason)
+            except Exception:
+                logger.exception("%r could not be closed", websocket)
 
     def _cut(self) -> None:
         for websocket in list(self._manager) if self.final else self._members:

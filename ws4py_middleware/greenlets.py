@@ -327,6 +327,11 @@ class GreenletManager(Registry):
 
         watcher.start(on_readable)
 
-    def _wait_empty(self, timeout: float) -> None:
-        with contextlib.suppress(LoopExit):
+    def _wait_empty(self, timeout: float) -> bool:
+        if not self.may_wait():
+            return False
+        try:
             self._emptied.wait(timeout)
+        except LoopExit:
+            return False
+        return True

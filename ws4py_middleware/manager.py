@@ -418,9 +418,11 @@ class WebSocketManager(Registry):
             self._sinks.pop(fd, None)
         sink.close()
 
-    def _wait_empty(self, timeout: float) -> None:
-        if self.is_alive() and threading.current_thread() is not self._thread:
-            self._emptied.wait(timeout)
+    def _wait_empty(self, timeout: float) -> bool:
+        if not self.is_alive() or threading.current_thread() is self._thread:
+            return False
+        self._emptied.wait(timeout)
+        return True
 
     def _open_poller(self) -> Poller:
         with self.lock:

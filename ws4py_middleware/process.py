@@ -8,10 +8,12 @@ the interpreter exits, every peer is sent a Close frame with 1001.
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import threading
 from typing import TYPE_CHECKING
 
+from .endings import find_ending, watch
 from .handover.uwsgi import call_at_exit, is_master
 from .manager import WebSocketManager
 from .registry import Registry, notice_fork
@@ -98,9 +100,26 @@ def ensure_running(manager: Registry) -> None:
 
 
 def shut_down_at_exit(manager: Registry) -> None:
-    """Close the connections of a manager with 1001 when the interpreter exits."""
-    atexit.register(manager.shutdown)
-    call_at_exit(manager.shutdown)
+    """
+    Close the connections of a manager when the interpreter exits, or when its server is about to end.
+
+    With 1012 if another process takes the place of this one, else with 1001; see :mod:`.endings`.
+    """
+    end = functools.partial(_shut_down, manager, os.getpid())
+    atexit.register(end)
+    call_at_exit(end)
+    watch(manager)
+
+
+def _shut_down(manager: Registry, pid: int) -> None:
+    if pid != os.getpid():
+        return  # a forked child must not speak on its parent's connections
+    if not len(manager):
+        manager.shutdown()
+        return
+    ending, limit = find_ending(manager._wait_empty)
+    times = [seconds for seconds in (limit, manager.shutdown_timeout) if seconds is not None]
+    manager.shutdown(min(times, default=None), *ending)
 
 
 def _make_manager(gevent: bool) -> Registry:

@@ -19,6 +19,8 @@ from .core.frames import check_close_code
 from .core.handshake import Upgrade
 from .core.policy import Policy
 from .direct import SourceTransport
+from .drain import GOING_AWAY, Drain, Ending
+from .endings import is_ending
 from .exc import HandshakeError
 from .handover import from_socket
 from .hub import prepare
@@ -43,16 +45,15 @@ _RETRY_AFTER = 5
 #: How often it is logged that WebSockets are refused; seconds.
 _WARN_INTERVAL = 1.0
 
-_GOING_AWAY = 1001, "Server is shutting down"
-
 
 class Registry(ABC):
     """The WebSockets of one manager. Safe from any thread."""
 
     #: Most connections of this manager; ``None`` leaves it to ``policy.max_connections``.
     max_connections: int | None = None
-    #: How long :meth:`shutdown` waits for the closing handshakes; seconds.
-    shutdown_timeout: float = 3.0
+    #: Most seconds that :meth:`shutdown` takes; ``None``: what the policies' ``drain_window`` and
+    #: ``drain_grace`` add up to.
+    shutdown_timeout: float | None = None
 
     def __init__(self) -> None:
         self.lock: Any = RLock()
@@ -60,8 +61,9 @@ class Registry(ABC):
         self.closing = False
         self._pid = os.getpid()
         self._links: dict[int, Link] = {}
-        self._timers: TimerHeap[Link] = TimerHeap()
+        self._timers: TimerHeap[Any] = TimerHeap()
         self._adding: set[int] = set()
+        self._drain: Drain | None = None
         self._emptied = threading.Event()
         self._warned_at = 0.0
         _registries.add(self)
@@ -88,7 +90,7 @@ class Registry(ABC):
         """
         notice_fork()
         retry = [("Retry-After", str(_RETRY_AFTER))]
-        if self.closing:
+        if self.closing or is_ending():
             raise HandshakeError("this server is about to restart; try again", 503, retry)
         limit = policy.max_connections if self.max_connections is None else self.max_connections
         if limit is not None and len(self._links) >= limit:
@@ -187,7 +189,7 @@ class Registry(ABC):
             # Its socket was closed behind our back, and the number given to another connection.
             stale.terminate()
         if self.closing:
-            link.close(*_GOING_AWAY)
+            link.close(*(GOING_AWAY if self._drain is None else self._drain.ending))
 
     # --- all of them -----------------------------------------------------------------------
 
@@ -221,7 +223,7 @@ class Registry(ABC):
         prepared = prepare(message, binary)
         return sum(websocket.deliver(prepared) for websocket in self if isinstance(websocket, WebSocket))
 
-    def close_all(self, code: int = _GOING_AWAY[0], message: str = _GOING_AWAY[1]) -> None:
+    def close_all(self, code: int = GOING_AWAY.code, message: str = GOING_AWAY.reason) -> None:
         """
         Begin the closing handshake of all, and do not wait for its end.
 
@@ -235,21 +237,111 @@ class Registry(ABC):
             except Exception:
                 logger.exception("%r could not be closed", websocket)
 
-    def shutdown(self, timeout: float | None = None) -> None:
+    def drain(
+        self,
+        code: int = GOING_AWAY.code,
+        reason: str = GOING_AWAY.reason,
+        *,
+        window: float | None = None,
+        grace: float | None = None,
+        timeout: float | None = None,
+    ) -> None:
         """
-        Close all with 1001, wait for them, and drop those who do not answer.
+        Close all, wait for them, and cut those who do not answer; new ones are refused with 503.
+
+        What was queued for a peer is sent before its Close frame. Where the caller cannot wait, as
+        in a hook, it goes on by itself.
+
+        Args:
+            code: 1001, or 1012 when there is a server to come back to.
+            reason: Cut to 123 bytes.
+            window: The seconds over which they are closed, each at its own moment; by default what the
+                connection's ``policy.drain_window`` says.
+            grace: The seconds after that in which the answers have to come; by default
+                what ``policy.drain_grace`` says.
+            timeout: Most seconds in all.
+
+        Raises:
+            ValueError: The code may not be sent, :rfc:`6455#section-7.4`, or a time is below 0.
+        """
+        if os.getpid() == self._pid:
+            self._finish(self.begin_drain(code, reason, window=window, grace=grace, timeout=timeout))
+
+    def begin_drain(
+        self,
+        code: int = GOING_AWAY.code,
+        reason: str = GOING_AWAY.reason,
+        *,
+        window: float | None = None,
+        grace: float | None = None,
+        timeout: float | None = None,
+        refuse: bool = True,
+    ) -> Drain:
+        """
+        Do the same as :meth:`drain`, and do not wait for its end.
+
+        One that has begun goes on with what it says, in the time that is left of both.
+
+        Args:
+            code, reason, window, grace, timeout: As for :meth:`drain`.
+            refuse: Whether new connections are refused from now on, and for good; else they are not
+                concerned by all this.
+        """
+        now = monotonic()
+        with self.lock:
+            drain = running = self._drain if refuse and self.closing else None
+            if drain is None or drain.is_over:
+                running = None
+                drain = Drain(
+                    self,
+                    Ending(code, reason),
+                    now,
+                    window=window,
+                    grace=grace,
+                    limit=timeout,
+                    final=refuse,
+                )
+            if refuse:
+                self._drain = drain
+                self.closing = True
+        if running is not None and timeout is not None:
+            running.hasten(now + timeout)
+        drain.on_deadline(now)
+        return drain
+
+    def _finish(self, drain: Drain) -> bool:
+        """Wait for the end of a drain; return whether this can wait, else it goes on by itself."""
+        while len(self):
+            now = monotonic()
+            when = drain.step(now)
+            if when is None:
+                break
+            if len(self) and not self._wait_empty(when - now):
+                return False
+        return True
+
+    def shutdown(
+        self,
+        timeout: float | None = None,
+        code: int = GOING_AWAY.code,
+        reason: str = GOING_AWAY.reason,
+    ) -> None:
+        """
+        Close all, wait for them, drop those who do not answer, and stop; see :meth:`drain`.
 
         It is called when the interpreter exits.
 
         Args:
-            timeout: Seconds in all; by default :attr:`shutdown_timeout`.
+            timeout: Most seconds in all; by default :attr:`shutdown_timeout`.
+            code: 1001, or 1012 when there is a server to come back to.
+            reason: Cut to 123 bytes.
         """
         if os.getpid() != self._pid:
             return  # a forked child must not speak on its parent's connections
-        self.closing = True
-        self.close_all()
-        if self._links:
-            self._wait_empty(self.shutdown_timeout if timeout is None else timeout)
+        drain = self.begin_drain(code, reason, timeout=self.shutdown_timeout if timeout is None else timeout)
+        if not self._finish(drain):
+            drain.close_rest()
+        self._timers.cancel(drain)
         self.stop()
 
     @abstractmethod
@@ -278,8 +370,12 @@ class Registry(ABC):
         """Read a sink until it ends, and close it."""
 
     @abstractmethod
-    def _wait_empty(self, timeout: float) -> None:
-        """Wait until there are no connections."""
+    def schedule(self, link: Any, when: float) -> None:
+        """Come back to a link, or any other owner of a timer, at a point in time."""
+
+    @abstractmethod
+    def _wait_empty(self, timeout: float) -> bool:
+        """Wait until there are no connections; return whether the caller can wait."""
 
     def _disown(self) -> None:
         """Forget, in a forked child, all that is the parent's."""
@@ -289,6 +385,7 @@ class Registry(ABC):
         self._pid = os.getpid()
         self._links = {}
         self._timers = TimerHeap()
+        self._drain = None
         self._adding = set()
         for link in links:
             link.disown()

@@ -80,7 +80,7 @@ class _Shutdown:
     def begin(self, then: Callable[[], Any]) -> None:
         """Close all connections, and then do something; in the loop's thread."""
         if self._task is None:
-            self._task = self.loop.create_task(self._manager.shutdown_async(DRAIN_TIME))
+            self._task = self.loop.create_task(self._manager.shutdown_async(grace=DRAIN_TIME))
         # Not in the task: what a handler raises, such as KeyboardInterrupt, is for the loop.
         self._task.add_done_callback(lambda task: then())
 

@@ -38,6 +38,7 @@ from asgiref.sync import sync_to_async
 
 from .async_websocket import WebSocket as AsyncWebSocket
 from .core.connection import Connection
+from .drain import GOING_AWAY
 from .handover import from_socket
 from .link import Link
 from .outgoing import TransportLike
@@ -60,7 +61,6 @@ logger = logging.getLogger("ws4py_middleware")
 #: How long :meth:`TaskManager.stop`, and a task that is cancelled, wait for hooks that still run; seconds.
 _STOP_TIMEOUT = 1.0
 
-_GOING_AWAY = 1001, "Server is shutting down"
 
 #: -1 is everybody's who has no descriptor.
 _numbers = itertools.count(-2, -1)
@@ -267,7 +267,7 @@ class TaskManager(Registry):
                     await seat.wake.wait()
         except asyncio.CancelledError:
             # The loop is about to end, say; but no handler is left without its end.
-            link.go_away(*_GOING_AWAY)
+            link.go_away(*GOING_AWAY)
             if isinstance(link, TaskLink):
                 await link.finish()
             else:
@@ -373,7 +373,12 @@ class TaskManager(Registry):
             if isinstance(link.transport, WatchedTransport):
                 self.call(link.transport.unwatch)
 
-    def shutdown(self, timeout: float | None = None) -> None:
+    def shutdown(
+        self,
+        timeout: float | None = None,
+        code: int = GOING_AWAY.code,
+        reason: str = GOING_AWAY.reason,
+    ) -> None:
         """
         Close all with 1001, from another thread than the loop's; see :meth:`shutdown_async`.
 
@@ -382,18 +387,30 @@ class TaskManager(Registry):
         """
         if self.is_here() and self._aio.is_running():
             raise RuntimeError("in the loop itself, write: await manager.shutdown_async()")
-        super().shutdown(timeout)
+        super().shutdown(timeout, code, reason)
 
-    async def shutdown_async(self, timeout: float | None = None) -> None:
+    async def shutdown_async(
+        self,
+        timeout: float | None = None,
+        code: int = GOING_AWAY.code,
+        reason: str = GOING_AWAY.reason,
+        *,
+        grace: float | None = None,
+    ) -> None:
         """
-        Close all with 1001, wait for them, and drop those who do not answer; new ones are refused.
+        Close all, wait for them, and drop those who do not answer; new ones are refused; see :meth:`drain`.
 
         Args:
-            timeout: Seconds in all; by default :attr:`shutdown_timeout`.
+            timeout: Most seconds in all; by default :attr:`shutdown_timeout`.
+            code: 1001, or 1012 when there is a server to come back to.
+            reason: Cut to 123 bytes.
+            grace: The seconds for the answers; by default what the policies say.
         """
-        self.closing = True
-        self.close_all()
-        await self._wait_tasks(self.shutdown_timeout if timeout is None else timeout)
+        limit = self.shutdown_timeout if timeout is None else timeout
+        drain = self.begin_drain(code, reason, grace=grace, timeout=limit)
+        while self._get_tasks() and (when := drain.step(monotonic())) is not None:
+            await self._wait_tasks(max(0.0, when - monotonic()))
+        self._timers.cancel(drain)
         self.stop()
         await self._wait_tasks(_STOP_TIMEOUT)
         # What still waits in a hook is told so, and nobody waits any longer for what blocks in one.
@@ -436,7 +453,7 @@ class TaskManager(Registry):
         """Tell peers and handlers, as far as possible, when the loop has ended over their heads."""
         for link in list(self._links.values()):
             if isinstance(link, TaskLink | ThreadLink):
-                link.go_away(*_GOING_AWAY)
+                link.go_away(*GOING_AWAY)
             if isinstance(link, ThreadLink):
                 Link.drop(link)
             elif isinstance(link, TaskLink):
@@ -470,6 +487,8 @@ class TaskManager(Registry):
         number = sink.fileno()
         self._aio.add_reader(number, read)
 
-    def _wait_empty(self, timeout: float) -> None:
-        if not self._aio.is_closed():
-            self._emptied.wait(timeout)
+    def _wait_empty(self, timeout: float) -> bool:
+        if self._aio.is_closed():
+            return False
+        self._emptied.wait(timeout)
+        return True
