@@ -218,3 +218,30 @@ def test_ping_write_and_close_do_not_pause() -> None:
     assert deadlines.next() == 17.0
     deadlines.close_sent(3.0)
     assert deadlines.next() == 8.0
+
+
+def test_lifetime_over_is_noted_once_and_renewed() -> None:
+    deadlines = Deadlines(OFF.replace(max_lifetime=60.0), 100.0)
+    assert deadlines.next() == 160.0
+    assert take_all(deadlines, 159.9) == []
+    assert not _is_over(deadlines)
+    deadlines.pause(100.0)  # it goes on while nothing is read
+    assert take_all(deadlines, 160.0) == []
+    assert _is_over(deadlines)
+    assert deadlines.next() is None
+    deadlines.renew(170.0)
+    assert not _is_over(deadlines)
+    assert deadlines.next() == 230.0
+
+
+def test_lifetime_ends_with_the_closing_handshake() -> None:
+    deadlines = Deadlines(OFF.replace(max_lifetime=60.0), 100.0)
+    deadlines.close_sent(110.0)
+    assert deadlines.next() is None
+    unlimited = Deadlines(OFF, 100.0)
+    unlimited.renew(110.0)
+    assert unlimited.next() is None
+
+
+def _is_over(deadlines: Deadlines) -> bool:
+    return deadlines.lifetime_over

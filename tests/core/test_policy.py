@@ -6,11 +6,19 @@ from typing import Any
 
 import pytest
 
-from ws4py_middleware.core.policy import DeflateOptions, Policy, check_names
+from ws4py_middleware.core.policy import DeflateOptions, Policy, Rate, as_rate, check_names
 
 SIZES = ["max_message_size", "max_frame_size"]
-REQUIRED_SIZES = ["write_high_water", "write_limit", "receive_queue_size"]
-COUNTS = ["max_fragments", "max_control_frames", "max_connections"]
+REQUIRED_SIZES = ["write_high_water", "write_limit", "receive_queue_size", "trusted_proxies"]
+COUNTS = [
+    "max_fragments",
+    "max_control_frames",
+    "max_connections",
+    "max_connections_per_address",
+    "max_connections_per_key",
+]
+RATES = ["message_rate", "byte_rate", "handshake_rate"]
+CALLABLES = ["reauthorize", "connection_key"]
 REQUIRED_COUNTS = [
     "turn_bytes",
     "turn_frames",
@@ -26,6 +34,7 @@ TIMES = [
     "open_timeout",
     "close_timeout",
     "idle_timeout",
+    "max_lifetime",
     "drain_window",
 ]
 REQUIRED_TIMES = ["turn_time", "drain_grace"]
@@ -56,12 +65,21 @@ def test_policy_defaults_are_the_promised_ones() -> None:
         "open_timeout": 10.0,
         "close_timeout": 10.0,
         "idle_timeout": None,
+        "max_lifetime": None,
+        "reauthorize": None,
         "drain_window": None,
         "drain_grace": 3.0,
+        "message_rate": None,
+        "byte_rate": None,
         "max_headers": 100,
         "max_header_line": 8192,
         "max_head_size": 32_768,
         "max_connections": 10_000,
+        "max_connections_per_address": None,
+        "max_connections_per_key": None,
+        "connection_key": None,
+        "handshake_rate": None,
+        "trusted_proxies": 0,
         "subprotocols": (),
         "origins": "same",
         "hosts": None,
@@ -80,7 +98,7 @@ def test_policy_defaults_are_the_promised_ones() -> None:
 
 def test_policy_every_setting_is_checked_by_one_of_these_tests() -> None:
     names = {field.name for field in dataclasses.fields(Policy)}
-    checked = {*NUMBERS, *TIMES, *REQUIRED_TIMES}
+    checked = {*NUMBERS, *TIMES, *REQUIRED_TIMES, *RATES, *CALLABLES}
     assert names - checked == {"queue_policy", "subprotocols", "origins", "hosts", "compression"}
 
 
@@ -131,6 +149,51 @@ def test_policy_a_time_is_a_number_of_seconds_above_0(name: str) -> None:
     for value in (0, -1, float("inf"), float("nan")):
         with pytest.raises(ValueError, match=f"{name} is .*; it is a number of seconds above 0"):
             make(**{name: value})
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_policy_a_rate_is_a_number_for_a_second_or_a_rate(name: str) -> None:
+    assert as_rate(getattr(make(**{name: 3}), name)) == Rate(3)
+    assert as_rate(getattr(make(**{name: Rate(600, per=60, burst=20)}), name)) == Rate(600, 60, 20)
+    assert as_rate(getattr(make(**{name: None}), name)) is None
+    for wrong in ("20", True, [1]):
+        with pytest.raises(TypeError, match=rf"{name} is .*; it is a number for a second, or Rate\("):
+            make(**{name: wrong})
+    for value in (0, -1, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match=f"{name} is .*; it is a number above 0"):
+            make(**{name: value})
+
+
+def test_rate_what_may_come_at_once_is_what_comes_in_its_time_or_what_is_said() -> None:
+    assert (Rate(600, per=60).per_second, Rate(600, per=60).burst_size) == (10.0, 600.0)
+    assert Rate(600, per=60, burst=20).burst_size == 20.0
+    assert Rate(0.1).burst_size == Rate(5, burst=0.5).burst_size == 1.0  # else nothing could come at all
+
+
+@pytest.mark.parametrize("name", ["amount", "per", "burst"])
+def test_rate_its_parts_are_numbers_above_0(name: str) -> None:
+    for wrong in ("1", True, None if name != "burst" else "x"):
+        with pytest.raises(TypeError, match=f"{name} is .*; it is a number"):
+            Rate(**{"amount": 1, name: wrong})  # type: ignore[arg-type]
+    for value in (0, -1, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match=f"{name} is .*; it is a number above 0"):
+            Rate(**{"amount": 1, name: value})
+
+
+class _Unhashable:
+    __hash__ = None  # type: ignore[assignment]
+
+    def __call__(self, environ: Any) -> None: ...
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_policy_a_function_is_one_or_left_out(name: str) -> None:
+    assert getattr(make(**{name: len}), name) is len
+    assert getattr(make(**{name: None}), name) is None
+    with pytest.raises(TypeError, match=f"{name} is 'chat:key'; it is a function"):
+        make(**{name: "chat:key"})
+    with pytest.raises(TypeError, match=f"{name} is .*which has no hash"):
+        make(**{name: _Unhashable()})
 
 
 @pytest.mark.parametrize("value", ["block", "drop-oldest", "drop-newest", "disconnect"])

@@ -9,7 +9,7 @@ import pytest
 
 from ws4py_middleware.config import convert
 from ws4py_middleware.config.values import SETTINGS
-from ws4py_middleware.core.policy import DeflateOptions, Policy
+from ws4py_middleware.core.policy import DeflateOptions, Policy, Rate
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,23 @@ from ws4py_middleware.core.policy import DeflateOptions, Policy
         ("turn_time", "500 ms", 0.5),
         ("idle_timeout", "Off", None),
         ("idle_timeout", False, None),
+        ("max_connections_per_address", "20", 20),
+        ("max_connections_per_key", "off", None),
+        ("trusted_proxies", "1", 1),
+        ("max_lifetime", "1 h", 3600.0),
+        ("message_rate", 50, 50),
+        ("message_rate", 0.5, 0.5),
+        ("message_rate", "50", 50.0),
+        ("message_rate", "off", None),
+        ("message_rate", "600/min", Rate(600.0, 60.0)),
+        ("message_rate", " 10 / 5 s ", Rate(10.0, 5.0)),
+        ("message_rate", {"rate": "50/s", "burst": 200}, Rate(50.0, 1.0, 200)),
+        ("message_rate", {"rate": 50}, Rate(50)),
+        ("byte_rate", "1 MiB/s", Rate(1024.0**2, 1.0)),
+        ("byte_rate", {"rate": "64k", "burst": "1 MiB"}, Rate(65536.0, 1.0, 1024.0**2)),
+        ("handshake_rate", Rate(5, 60), Rate(5, 60)),
+        ("reauthorize", None, None),
+        ("connection_key", "off", None),
         ("queue_policy", "drop-oldest", "drop-oldest"),
         ("subprotocols", ["chat.v2", "chat.v1"], ["chat.v2", "chat.v1"]),
         ("origins", "same", "same"),
@@ -84,7 +101,7 @@ def test_value_of_a_configuration_becomes_that_of_a_policy(name: str, value: Any
 def test_functions_and_patterns_pass_as_they_are() -> None:
     rules = [re.compile("https://.*")]
     assert convert("origins", rules) is rules
-    for name in ("origins", "subprotocols"):
+    for name in ("origins", "subprotocols", "reauthorize", "connection_key"):
         assert convert(name, len) is len
 
 
@@ -135,6 +152,20 @@ def test_every_setting_takes_its_own_default(name: str) -> None:
         ("ping_interval", "9" * 400, ValueError, "ping_interval is inf"),
         ("ping_interval", 10**400, ValueError, "it is a number of seconds above 0"),
         ("ping_interval", [15], TypeError, "ping_interval is [15]"),
+        ("trusted_proxies", -1, ValueError, "trusted_proxies is -1; it is at least 0"),
+        ("trusted_proxies", "all", ValueError, "trusted_proxies is 'all'; it is a whole number"),
+        ("message_rate", "fast", ValueError, 'it is a number for a second, one such as "600/min"'),
+        ("message_rate", "600/minuet", ValueError, "there is no unit 'minuet', did you mean 'minute'?"),
+        ("message_rate", "5 KiB/s", ValueError, "there is no unit 'KiB'"),
+        ("byte_rate", "fast", ValueError, 'one such as "1 MiB/s"'),
+        ("message_rate", True, TypeError, "message_rate is True; it is a number for a second"),
+        ("message_rate", 0, ValueError, "message_rate is 0; it is a number above 0"),
+        ("message_rate", "0/s", ValueError, "amount is 0.0; it is a number above 0"),
+        ("message_rate", {"rat": 1}, TypeError, "message_rate has no option 'rat'; did you mean 'rate'?"),
+        ("message_rate", {"burst": 1}, TypeError, "message_rate has no rate; it is a number"),
+        ("message_rate", {"rate": 1, "burst": "x"}, ValueError, "message_rate.burst is 'x'"),
+        ("connection_key", "chat.auth", TypeError, 'in a file one such as "chat.auth:function"'),
+        ("reauthorize", 5, TypeError, "reauthorize is 5; it is a function"),
         ("queue_policy", "drop_oldest", ValueError, "did you mean 'drop-oldest'?"),
         ("queue_policy", "disconect", ValueError, "did you mean 'disconnect'?"),
         ("queue_policy", True, TypeError, "it is one of block, drop-oldest, drop-newest, disconnect"),

@@ -10,12 +10,15 @@ from fractions import Fraction
 from typing import Any, get_args
 
 from ..core.origins import parse_origin
-from ..core.policy import DeflateOptions, Policy, QueuePolicy
+from ..core.policy import DeflateOptions, Policy, QueuePolicy, Rate, as_rate
 
-__all__ = ["SETTINGS", "convert", "hint"]
+__all__ = ["CALLABLES", "SETTINGS", "convert", "hint"]
 
 #: Every setting of a policy, in its order.
 SETTINGS = tuple(field.name for field in dataclasses.fields(Policy))
+
+#: Settings that are functions, which files name as ``"module:name"``.
+CALLABLES = ("reauthorize", "connection_key")
 
 #: Bytes. One letter and the binary prefixes count in 1024, as configuration files do; kB and MB in 1000.
 _UNITS: dict[str, Fraction | int] = {
@@ -202,6 +205,49 @@ def _list(name: str, value: Any) -> Any:
     return value
 
 
+def _rate(name: str, value: Any) -> float | Rate:
+    example = "1 MiB/s" if name.startswith(_IN_BYTES) else "600/min"
+    expected = f'it is a number for a second, one such as "{example}", or a table of rate and burst, or "off"'
+    if isinstance(value, Rate | int | float) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _read_rate(name, value, expected)
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} is {value!r}; {expected}")
+    for key in value:
+        if key not in ("rate", "burst"):
+            raise TypeError(f"{name} has no option {key!r}; {hint(key, ('rate', 'burst'))}")
+    if "rate" not in value:
+        raise TypeError(f"{name} has no rate; {expected}")
+    rate = as_rate(_rate(f"{name}.rate", value["rate"]))
+    assert rate is not None
+    burst = value.get("burst")
+    if isinstance(burst, str):
+        burst = _amount(f"{name}.burst", burst, expected)
+    return dataclasses.replace(rate, burst=burst)
+
+
+def _read_rate(name: str, value: str, expected: str) -> float | Rate:
+    amount, slash, period = value.partition("/")
+    number = _amount(name, amount, expected)
+    if not slash:
+        return number
+    period = period.strip()
+    # "600/min" is "600/1 min".
+    seconds = _quantity(name, period if period[:1].isdigit() else f"1 {period}", _PERIODS, expected)
+    return Rate(number, float(seconds))
+
+
+def _amount(name: str, value: str, expected: str) -> float:
+    return float(_quantity(name, value, _UNITS if name.startswith(_IN_BYTES) else {"": 1}, expected))
+
+
+def _callable(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        raise TypeError(f'{name} is {value!r}; it is a function, in a file one such as "chat.auth:function"')
+    return value
+
+
 def _compression(name: str, value: Any) -> bool | DeflateOptions:
     if value is None:
         return False
@@ -231,6 +277,9 @@ _DEFLATE: dict[str, Callable[[str, Any], Any]] = {
     for field in dataclasses.fields(DeflateOptions)
 }
 
+#: The rates that are of bytes.
+_IN_BYTES = ("byte_rate",)
+
 _KINDS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(
         (
@@ -253,6 +302,9 @@ _KINDS: dict[str, Callable[[str, Any], Any]] = {
             "receive_queue_messages",
             "max_headers",
             "max_connections",
+            "max_connections_per_address",
+            "max_connections_per_key",
+            "trusted_proxies",
         ),
         _count,
     ),
@@ -265,11 +317,14 @@ _KINDS: dict[str, Callable[[str, Any], Any]] = {
             "open_timeout",
             "close_timeout",
             "idle_timeout",
+            "max_lifetime",
             "drain_window",
             "drain_grace",
         ),
         _time,
     ),
+    **dict.fromkeys(("message_rate", "byte_rate", "handshake_rate"), _rate),
+    **dict.fromkeys(CALLABLES, _callable),
     "queue_policy": _queue_policy,
     "subprotocols": _list,
     "origins": _origins,

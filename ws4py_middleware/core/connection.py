@@ -23,6 +23,7 @@ from ..exc import ConnectionClosed
 from .deadlines import Deadlines, Due
 from .events import CloseReceived, Event, MessageReceived, PingReceived, PongReceived
 from .frames import MAX_CONTROL_PAYLOAD, pack_close
+from .meter import Meter
 from .outbox import Outbox
 from .parser import Parser
 from .policy import Policy
@@ -89,8 +90,8 @@ class Connection:
         "_controls_since",
         "_events",
         "_failure",
-        "_has_idle",
         "_later_ping",
+        "_meter",
         "_next",
         "_now",
         "_parser",
@@ -138,7 +139,7 @@ class Connection:
         self._parser = Parser(side, policy, extension)
         self._failure: tuple[int, str] | None = None
         self._now = now
-        self._has_idle = policy.idle_timeout is not None
+        self._meter = Meter.of(policy, self.deadlines, now)
         self._controls_since = now
         # Incoming: events that were parsed and not taken yet, from _next on.
         self._events: list[Event] = []
@@ -164,14 +165,16 @@ class Connection:
         if now - self._controls_since >= 1.0:
             self._controls_since = now
             parser.controls = 0
-        events = parser.feed(data, max_frames)
+        meter = self._meter
+        if meter is None:
+            events = parser.feed(data, max_frames)
+        else:
+            events = meter.feed(parser, data, max_frames, now)
         if self._next < len(self._events):
             self._events = self._events[self._next :] + events
         else:
             self._events = events
         self._next = 0
-        if self._has_idle and any(event.__class__ is MessageReceived for event in events):
-            self.deadlines.message_received(now)
 
     def receive_eof(self, now: float) -> None:
         """

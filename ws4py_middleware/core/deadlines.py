@@ -40,7 +40,17 @@ class Deadlines:
         keepalive: Whether pings are this end's to send.
     """
 
-    __slots__ = ("_close", "_idle", "_paused", "_ping", "_policy", "_pong", "_write")
+    __slots__ = (
+        "_close",
+        "_idle",
+        "_life",
+        "_paused",
+        "_ping",
+        "_policy",
+        "_pong",
+        "_write",
+        "lifetime_over",
+    )
 
     def __init__(self, policy: Policy, now: float, *, keepalive: bool = True) -> None:
         self._policy = policy
@@ -50,11 +60,14 @@ class Deadlines:
         self._write: float | None = None
         self._close: float | None = None
         self._idle = None if policy.idle_timeout is None else now + policy.idle_timeout
+        #: Whether ``policy.max_lifetime`` has passed, and nobody has agreed to another.
+        self.lifetime_over = False
+        self._life = None if policy.max_lifetime is None else now + policy.max_lifetime
         self._paused: float | None = None  # since then
 
     def next(self) -> float | None:
         """Return the earliest deadline, or ``None``."""
-        times = [self._ping, self._write, self._close]
+        times = [self._ping, self._write, self._close, self._life]
         if self._paused is None:
             times += self._pong, self._idle
         return min((time for time in times if time is not None), default=None)
@@ -62,6 +75,8 @@ class Deadlines:
     def take_due(self, now: float) -> Due | None:
         """
         Return what is due, the gravest first, and arm what follows from it.
+
+        The end of a lifetime is the handler's business, and only noted: see :attr:`lifetime_over`.
 
         Call it until it returns ``None``.
         """
@@ -78,6 +93,9 @@ class Deadlines:
             if self._idle is not None and self._idle <= now:
                 self._idle = None
                 return Due.IDLE_TIMEOUT
+        if self._life is not None and self._life <= now:
+            self._life = None
+            self.lifetime_over = True
         if self._ping is not None and self._ping <= now:
             interval = self._policy.ping_interval
             assert interval is not None
@@ -100,6 +118,12 @@ class Deadlines:
         if self._idle is not None:
             assert self._policy.idle_timeout is not None
             self._idle = now + self._policy.idle_timeout
+
+    def renew(self, now: float) -> None:
+        """The connection may last for another lifetime."""
+        self.lifetime_over = False
+        if self._policy.max_lifetime is not None:
+            self._life = now + self._policy.max_lifetime
 
     def write_blocked(self, now: float) -> None:
         """The peer's window is full; it has to take something in time."""
@@ -137,7 +161,7 @@ class Deadlines:
 
     def close_sent(self, now: float) -> None:
         """The closing handshake began; nothing else has a deadline now, and this one does not move."""
-        self._ping = self._pong = self._idle = None
+        self._ping = self._pong = self._idle = self._life = None
         timeout = self._policy.close_timeout
         if self._close is None and timeout is not None:
             self._close = now + timeout
@@ -149,4 +173,4 @@ class Deadlines:
 
     def end(self) -> None:
         """Nothing is waited for any more."""
-        self._ping = self._pong = self._idle = self._write = self._close = None
+        self._ping = self._pong = self._idle = self._life = self._write = self._close = None

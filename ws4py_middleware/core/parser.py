@@ -133,13 +133,17 @@ class Parser:
         except WebSocketException as error:
             # Its frames would hold what they were about to parse, and this parser, in a cycle.
             error.__traceback__ = error.__context__ = None
-            self.error = error
-            self.has_more = False
-            self._message = self._payload = None
+            self.stop(error)
         else:
             if used < len(data) and not self._closed:
                 self._buffer = data[used:] if used else data
         return events
+
+    def stop(self, error: WebSocketException) -> None:
+        """Parse nothing more, for what the peer did or for what the owner found."""
+        self.error = error
+        self.has_more = False
+        self._message = self._payload = None
 
     def _parse(self, data: bytes, events: list[Event], frames: int) -> int:
         """Parse whole frames, and what there is of the last one; return how many bytes were used."""

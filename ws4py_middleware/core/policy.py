@@ -10,12 +10,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from .headers import is_token
 
-__all__ = ["DeflateOptions", "Policy", "QueuePolicy"]
+__all__ = ["DeflateOptions", "Policy", "QueuePolicy", "Rate", "as_rate"]
 
 #: What happens to a message for a peer that does not read fast enough.
 QueuePolicy = Literal["block", "drop-oldest", "drop-newest", "disconnect"]
@@ -56,6 +56,54 @@ class DeflateOptions:
         _check_range("level", self.level, -1, 9)
         _check_range("mem_level", self.mem_level, 1, 9)
         _check_range("threshold", self.threshold, 0, None)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rate:
+    """
+    How often something may happen: ``amount`` in ``per`` seconds, and ``burst`` of it at once.
+
+    It is a token bucket: ``burst`` is what it holds, and it fills up evenly.
+
+    >>> Rate(5, per=60).burst_size, Rate(100, burst=500).burst_size, Rate(0.5).burst_size
+    (5.0, 500.0, 1.0)
+    """
+
+    amount: float
+    #: Seconds.
+    per: float = 1.0
+    #: What may come at once; ``None``: the ``amount``. One at least.
+    burst: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("amount", "per", "burst"):
+            value = getattr(self, name)
+            if value is None and name == "burst":
+                continue
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                raise TypeError(f"{name} is {value!r}; it is a number")
+            if not 0 < value < float("inf"):
+                raise ValueError(f"{name} is {value}; it is a number above 0")
+
+    @property
+    def per_second(self) -> float:
+        """How much of it comes back in a second."""
+        return self.amount / self.per
+
+    @property
+    def burst_size(self) -> float:
+        """How much may come at once."""
+        return max(float(self.amount if self.burst is None else self.burst), 1.0)
+
+
+def as_rate(value: float | Rate | None) -> Rate | None:
+    """
+    Return the rate that a setting means: a number is so much in a second.
+
+    >>> as_rate(10)
+    Rate(amount=10, per=1.0, burst=None)
+    """
+    return value if value is None or isinstance(value, Rate) else Rate(value)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +150,21 @@ class Policy:
     close_timeout: float | None = 10.0
     #: Longest time without a message from the peer → 1000; pings do not count.
     idle_timeout: float | None = None
+    #: Longest time that a connection lasts until :attr:`reauthorize` has to agree to another → 1008.
+    max_lifetime: float | None = None
+    #: Called with the WebSocket at the end of :attr:`max_lifetime`: ``True`` or ``None`` goes on, ``False``
+    #: ends it. A handler class with a hook of that name has the last word; without either it ends.
+    reauthorize: Callable[[Any], Any] | None = None
     #: When the process ends, the time over which its connections are closed, each at its own moment
     #: of it → 1001, 1012; ``None``: all at once.
     drain_window: float | None = None
     #: When the process ends, the time after that in which a closing handshake has to be done.
     drain_grace: float = 3.0
+
+    #: Messages that a peer may send in a second, or a :class:`Rate` → 1008.
+    message_rate: float | Rate | None = None
+    #: Bytes that a peer may send in a second, as they come from the network, or a :class:`Rate` → 1008.
+    byte_rate: float | Rate | None = None
 
     #: Most headers of a request or response.
     max_headers: int = 100
@@ -116,6 +174,16 @@ class Policy:
     max_head_size: int = 32 * KiB
     #: Most open connections of one process → 503.
     max_connections: int | None = 10_000
+    #: Most open connections of one client address in one process; IPv6 by /64 → 429.
+    max_connections_per_address: int | None = None
+    #: Most open connections with one :attr:`connection_key` in one process → 429.
+    max_connections_per_key: int | None = None
+    #: Called with the environ of a request: whom its connection counts for, such as a user; ``None``: nobody.
+    connection_key: Callable[[Any], Hashable] | None = None
+    #: Opening handshakes of one client address in a second, or a :class:`Rate` → 429.
+    handshake_rate: float | Rate | None = None
+    #: How many proxies stand in front and each add to ``X-Forwarded-For``; 0: that header is not looked at.
+    trusted_proxies: int = 0
 
     #: The subprotocols that are spoken here, best first; or a callable that
     #: takes those that the client offers, in its order, and returns one or ``None``.
@@ -137,6 +205,10 @@ class Policy:
             _check_range(name, getattr(self, name), 1, None)
         for name in _TIMES:
             _check_time(name, getattr(self, name))
+        for name in _RATES:
+            _check_rate(name, getattr(self, name))
+        for name in _CALLABLES:
+            _check_callable(name, getattr(self, name))
         if self.queue_policy not in get_args(QueuePolicy):
             raise ValueError(f"queue_policy is {self.queue_policy!r}; it is one of {get_args(QueuePolicy)}")
         if self.origins is None:
@@ -187,7 +259,14 @@ class Policy:
         return DeflateOptions() if self.compression else None
 
 
-_SIZES = ("max_message_size", "max_frame_size", "write_high_water", "write_limit", "receive_queue_size")
+_SIZES = (
+    "max_message_size",
+    "max_frame_size",
+    "write_high_water",
+    "write_limit",
+    "receive_queue_size",
+    "trusted_proxies",
+)
 _POSITIVE = (
     "max_fragments",
     "max_control_frames",
@@ -198,6 +277,8 @@ _POSITIVE = (
     "max_header_line",
     "max_head_size",
     "max_connections",
+    "max_connections_per_address",
+    "max_connections_per_key",
 )
 _TIMES = (
     "turn_time",
@@ -207,9 +288,12 @@ _TIMES = (
     "open_timeout",
     "close_timeout",
     "idle_timeout",
+    "max_lifetime",
     "drain_window",
     "drain_grace",
 )
+_RATES = ("message_rate", "byte_rate", "handshake_rate")
+_CALLABLES = ("reauthorize", "connection_key")
 #: Settings that have no "off".
 _REQUIRED = frozenset(
     {
@@ -224,6 +308,7 @@ _REQUIRED = frozenset(
         "max_headers",
         "max_header_line",
         "max_head_size",
+        "trusted_proxies",
         # those of DeflateOptions
         "server_max_window_bits",
         "client_max_window_bits",
@@ -266,6 +351,24 @@ def _check_time(name: str, value: Any) -> None:
         raise TypeError(f"{name} is {value!r}; it is a number of seconds")
     if not 0 < value < float("inf"):
         raise ValueError(f"{name} is {value}; it is a number of seconds above 0, or None for off")
+
+
+def _check_rate(name: str, value: Any) -> None:
+    if value is None or isinstance(value, Rate):
+        return
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}; it is a number for a second, or Rate(...)")
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name} is {value}; it is a number above 0, Rate(...), or None for off")
+
+
+def _check_callable(name: str, value: Any) -> None:
+    if value is None:
+        return
+    if not callable(value):
+        raise TypeError(f"{name} is {value!r}; it is a function")
+    if getattr(type(value), "__hash__", None) is None:
+        raise TypeError(f"{name} is {value!r}, which has no hash; a function has one")
 
 
 def _check_rules(name: str, rules: Any) -> None:

@@ -19,6 +19,7 @@ from ..exc import ConnectionClosed
 from .deadlines import Deadlines, Due
 from .events import CloseReceived, Event, MessageReceived
 from .frames import MAX_CONTROL_PAYLOAD, pack_close
+from .meter import Meter
 from .policy import Policy
 from .prepared import PreparedMessage
 from .types import Buffer, CloseCode, Side, State
@@ -114,6 +115,7 @@ class Relay:
         "_events",
         "_failure",
         "_items",
+        "_meter",
         "_now",
         "_pieces",
         "_pieces_size",
@@ -155,6 +157,7 @@ class Relay:
         self._pieces: list[bytes] = []  # of a message that comes in fragments
         self._pieces_size = 0
         self._events: deque[Event] = deque()
+        self._meter = Meter.of(policy, self.deadlines, now)
         self._failure: tuple[int, str] | None = None
         self._said_close = False  # the server was given our end before it told of one
         self._now = now
@@ -172,11 +175,11 @@ class Relay:
         self._now = now
         if self.state is _CLOSED:
             return
+        if self._meter is not None:
+            data = self._meter.measure(data, now)
         for event in data:
             self._events.append(event)
-            if isinstance(event, MessageReceived):
-                self.deadlines.message_received(now)
-            else:
+            if not isinstance(event, MessageReceived):
                 self.eof_received = True
 
     def receive_eof(self, now: float) -> None:
@@ -187,11 +190,15 @@ class Relay:
     @property
     def has_events(self) -> bool:
         """Whether events wait to be taken."""
-        return bool(self._events)
+        return bool(self._events) or (self._meter is not None and self._meter.error is not None)
 
     def next_event(self) -> Event | None:
         """Take the oldest event; ``None`` when there is none."""
-        if self.state is _CLOSED or not self._events:
+        if self.state is _CLOSED:
+            return None
+        if not self._events:
+            if self._meter is not None and self._meter.error is not None:
+                self.fail(self._meter.error.close_code, str(self._meter.error), self._now)
             return None
         event = self._events.popleft()
         limit = self.policy.max_message_size
