@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+
+import pytest
+
 from ws4py_middleware.core.prepared import PreparedMessage
 
 
@@ -21,3 +26,12 @@ class Guest:
     def heard(self) -> list[bytes]:
         """The payloads."""
         return [bytes(data) for data, _ in self.received]
+
+
+@pytest.fixture
+def hurry() -> Iterator[None]:
+    """Let threads take turns after a few lines of code, so that they meet everywhere."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
