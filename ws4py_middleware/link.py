@@ -83,7 +83,8 @@ class Link(Outgoing):
 
     def wants(self) -> tuple[bool, bool]:
         """Return what to poll for: (readable, writable)."""
-        return self.transport.interest(not (self.paused or self.conn.eof_received), self.blocked)
+        reads = not (self.paused or self.held or self.conn.eof_received)
+        return self.transport.interest(reads, self.blocked)
 
     def begin(self, early: bytes) -> None:
         """Take the bytes that came with the handshake, and arm the timers; the first turn does the rest."""
@@ -189,7 +190,10 @@ class Link(Outgoing):
             self._error = error.with_traceback(None)
         else:
             logger.error("a fault in the connection of %r", self.handler, exc_info=error)
-        self.drop()
+        if self.held and self.held != self.loop.current():
+            self.terminate()  # a callback may be running
+        else:
+            self.drop()
 
     def disown(self) -> None:
         """Forget, in a forked child, a connection that is its parent's: nothing may be said on it."""

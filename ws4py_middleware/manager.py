@@ -5,9 +5,9 @@ It is born when the first WebSocket arrives, and so after any fork; it polls,
 reads, calls the hooks, and sends. Nothing in it waits for a single peer. When
 the interpreter exits, every peer is sent a Close frame with 1001.
 
-Handlers run inline, one at a time, because that is fast; a handler that has to
-wait for something belongs into a function of its own thread (``def f(ws,
-**params)``).
+Handlers run inline, one at a time, because that is fast. One that blocks, because
+it calls a database, does not stall the others: the loop is handed on to another
+thread, see :mod:`.handon`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from .handon import STOP_TIMEOUT, Crew
 from .link import Link
 from .pollers import (
     HANGUP,
@@ -56,21 +57,30 @@ class WebSocketManager(Registry):
     Args:
         poller: By default the best that the platform has. One's own poller needs
             ws4py's four methods: register, unregister, poll, release.
+        max_threads: Most threads; all but one may be busy with handlers that block.
+        handon_after: How long a callback runs before the loop goes on in another thread; ``None``: for ever.
 
     It has :class:`threading.Thread`'s ``start()``, ``join()``, ``is_alive()``,
     ``name`` and ``daemon``, and may be started again after :meth:`stop`.
     """
 
-    def __init__(self, poller: Poller | Ws4pyPoller | None = None) -> None:
+    def __init__(
+        self,
+        poller: Poller | Ws4pyPoller | None = None,
+        *,
+        max_threads: int = 32,
+        handon_after: float | None = 0.005,
+    ) -> None:
         super().__init__()
+        self.max_threads = max_threads
+        self.handon_after = handon_after
         self.running = False
         self.name = "WebSocketManager"
         self.daemon = False
         self._given_poller = poller
         self._poller: Poller | None = None
-        self._thread: threading.Thread | None = None
-        self._ident: int | None = None
-        self._stopped = threading.Event()
+        self._crew: Crew | None = None
+        self._ident: int | None = None  # of the thread that polls
         self._wake_fds: tuple[int, int] | None = None
         self._woken = False
         self._turns: deque[Link] = deque()
@@ -89,22 +99,36 @@ class WebSocketManager(Registry):
             RuntimeError: It runs already.
         """
         with self.lock:
-            if self._thread is not None and self._thread.is_alive():
+            if self.is_alive():
                 raise RuntimeError("the manager has been started already")
             self._open()
             self.running = True
             self.closing = False
-            self._thread = threading.Thread(target=self._run, name=self.name, daemon=self.daemon)
-            self._thread.start()
+            crew = Crew(self)
+            thread = threading.Thread(target=crew.work, name=self.name, daemon=self.daemon)
+            self._crew = crew
+            try:
+                thread.start()
+            except RuntimeError:
+                self._crew = None
+                raise
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait until the thread ends, which :meth:`stop` makes it do."""
-        if self._thread is not None:
-            self._thread.join(timeout)
+        """
+        Wait until it ends, which :meth:`stop` makes it do.
+
+        Raises:
+            RuntimeError: It was called from a hook, which would wait for itself.
+        """
+        if not self.may_wait():
+            raise RuntimeError("a hook cannot wait for the end of its manager")
+        crew = self._crew
+        if crew is not None:
+            crew.ended.wait(timeout)
 
     def is_alive(self) -> bool:
-        """Return whether the thread runs."""
-        return self._thread is not None and self._thread.is_alive()
+        """Return whether it runs."""
+        return self._crew is not None and not self._crew.ended.is_set()
 
     @property
     def is_ready(self) -> bool:
@@ -121,40 +145,56 @@ class WebSocketManager(Registry):
         End the thread, and drop the connections that are still open.
 
         Close them first, with :meth:`close_all`, or use :meth:`shutdown`, which
-        does that and waits. Again does nothing.
+        does that and waits. Again does nothing. Hooks that block have a second to
+        return; those that do not are left behind, and hear of the end afterwards.
         """
         self.running = False
         self._wake()
-        thread = self._thread
-        if thread is not None and thread.is_alive():
-            if thread is not threading.current_thread():
-                thread.join()
-        elif self._ident is None:
-            self._drop_all()
+        crew = self._crew
+        if crew is None or crew.ended.is_set():
+            self._crew = None
+            self._drop_all(Crew(self), [])
             self._close()
-        elif self._ident != get_ident():
-            self._stopped.wait()
+        elif self.may_wait():
+            crew.ended.wait()
+            crew.wait_gone(STOP_TIMEOUT)
 
     def run(self) -> None:
         """Poll and dispatch in the caller's own thread, until :meth:`stop`."""
+        self._open()
         self.running = True
-        self._run()
+        crew = self._crew = Crew(self)
+        crew.work()
 
-    def _run(self) -> None:
-        poller = self._open()
-        self._stopped.clear()
+    def _lead(self, crew: Crew, running: list[Link]) -> Link | None:
+        """
+        Poll and dispatch until :meth:`stop`, and drop what is left.
+
+        Args:
+            running: The link whose turn it is, for the crew to take it out.
+
+        Returns:
+            The link in whose turn the loop was handed on to another thread; ``None``: all is done.
+        """
         self._ident = get_ident()
-        try:
-            while self.running:
-                self._dispatch(poller.wait(self._timeout()))
-                if self._turns:
-                    self._take_turns()
-                self._take_timers()
-        finally:
-            self._drop_all()
+        poller = self._open_poller()
+        while self.running and self._crew is crew:
+            ready = poller.wait(self._timeout())
+            crew.rounds += 1
+            if crew.asleep:
+                crew.wake()
+            link = self._dispatch(ready, crew, running)
+            if link is None and self._turns:
+                link = self._take_turns(crew, running)
+            if link is not None:
+                return link
+            self._take_timers()
+        return self._drop_all(crew, running)
+
+    def _end_run(self, crew: Crew) -> None:
+        if self._crew is crew:
             self._close()
             self._ident = None
-            self._stopped.set()
 
     def _timeout(self) -> float | None:
         if self._turns:
@@ -164,13 +204,19 @@ class WebSocketManager(Registry):
         when = self._timers.next()
         return None if when is None else max(when - monotonic(), 0)
 
-    def _dispatch(self, ready: list[tuple[int, int]]) -> None:
-        links = self._links
+    def _dispatch(self, ready: list[tuple[int, int]], crew: Crew, running: list[Link]) -> Link | None:
+        links, slow = self._links, crew.slow
         for fd, events in ready:
             link = links.get(fd)
             if link is None:
                 self._dispatch_other(fd)
                 continue
+            if link.held:
+                self._tend(link, events)
+                continue
+            if slow and events != WRITE and type(link.handler) in slow and crew.give(link):
+                continue
+            running.append(link)
             try:
                 if events & WRITE:
                     link.on_writable()
@@ -181,6 +227,24 @@ class WebSocketManager(Registry):
                     link.on_readable()
             except Exception as error:  # noqa: BLE001 - a fault of ours costs one connection, not all
                 link.on_fault(error)
+            try:
+                running.pop()
+            except IndexError:
+                return link  # another thread has taken the loop, and so the rest of the round
+        return None
+
+    def _tend(self, link: Link, events: int) -> None:
+        """See to a link that another thread has: it is not read from, but it may be sent to."""
+        try:
+            if events & WRITE:
+                link.on_writable()
+            if events & HANGUP:
+                link.on_hangup()
+                self.ignore(link)  # it would be told for ever
+            elif events & READ:
+                self.update(link)
+        except Exception as error:  # noqa: BLE001 - as in _dispatch
+            link.on_fault(error)
 
     def _dispatch_other(self, fd: int) -> None:
         wake = self._wake_fds
@@ -199,19 +263,61 @@ class WebSocketManager(Registry):
                 if fd not in self._links:
                     self._open_poller().unregister(fd)
 
-    def _take_turns(self) -> None:
+    def _take_turns(self, crew: Crew, running: list[Link]) -> Link | None:
         """Give each link that asked one turn; those that ask again meanwhile wait for the next round."""
+        slow = crew.slow
+        crew.rounds += 1
         for _ in range(len(self._turns)):
             link = self._turns.popleft()
             self._queued_turns.discard(link)
+            if link.held and self._defer(link):
+                continue
+            if slow and type(link.handler) in slow and crew.give(link):
+                continue
+            running.append(link)
             try:
                 link.turn()
             except Exception as error:  # noqa: BLE001 - as in _dispatch
                 link.on_fault(error)
+            try:
+                running.pop()
+            except IndexError:
+                return link
+        return None
 
-    def _drop_all(self) -> None:
-        for link in list(self._links.values()):
+    def _defer(self, link: Link) -> bool:
+        with link._lock:
+            link.turn_due = link.held != 0
+            return link.turn_due
+
+    def _watch_again(self, link: Link) -> None:
+        """Poll for a link again; its lock is held."""
+        poller = self._poller
+        if poller is None or link.released or self._links.get(link.fd) is not link:
+            return
+        with contextlib.suppress(OSError):  # it was closed behind our back
+            poller.register(link.fd, *link.wants())
+        if poller.needs_wake:
+            self._wake()
+
+    def _take_links(self) -> list[Link]:
+        with self.lock:
+            return list(self._links.values())
+
+    def _drop_all(self, crew: Crew, running: list[Link]) -> Link | None:
+        """End all connections; those whose hooks are running are told when these return."""
+        crew.rounds += 1
+        if crew.asleep and crew is self._crew:
+            crew.wake()
+        for link in self._take_links():
+            if link.held and self._cut(link):
+                continue
+            running.append(link)
             link.drop()
+            try:
+                running.pop()
+            except IndexError:
+                return link
         for websocket in list(self._foreign.values()):
             self._drop_foreign(websocket)
         with self.lock:
@@ -220,6 +326,13 @@ class WebSocketManager(Registry):
             sink.close()
         self._turns.clear()
         self._queued_turns.clear()
+        return None
+
+    def _cut(self, link: Link) -> bool:
+        with link._lock:
+            if link.held:
+                link.cut()
+            return link.held != 0
 
     # --- what links ask for: any thread --------------------------------------------------------
 
@@ -229,8 +342,9 @@ class WebSocketManager(Registry):
     current = staticmethod(get_ident)
 
     def may_wait(self) -> bool:
-        """Tell whether the caller may wait: every thread but the manager's."""
-        return get_ident() != self._ident
+        """Tell whether the caller may wait: every thread but those in which hooks are called."""
+        crew = self._crew
+        return crew is None or get_ident() not in crew.idents
 
     def make_waiter(self) -> Waiter:
         """Return what a thread waits on."""
@@ -390,9 +504,11 @@ class WebSocketManager(Registry):
             os.close(fd)
         for sink in self._sinks.values():
             sink.close()
-        self._wake_fds = self._thread = self._ident = None
+        if self._crew is not None:
+            self._crew.disown()
+        self._wake_fds = self._crew = self._ident = None
         self.running = self._woken = False
-        self._stopped, self._emptied = threading.Event(), threading.Event()
+        self._emptied = threading.Event()
         self._turns, self._queued_turns = deque(), set()
         self._sinks, self._foreign = {}, {}
 
@@ -419,7 +535,7 @@ class WebSocketManager(Registry):
         sink.close()
 
     def _wait_empty(self, timeout: float) -> bool:
-        if not self.is_alive() or threading.current_thread() is self._thread:
+        if not (self.is_alive() and self.may_wait()):
             return False
         self._emptied.wait(timeout)
         return True

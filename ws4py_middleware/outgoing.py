@@ -79,11 +79,13 @@ class Outgoing:
         "blocked",
         "conn",
         "fd",
+        "held",
         "loop",
         "paused",
         "released",
         "timer",
         "transport",
+        "turn_due",
     )
 
     def __init__(self, transport: TransportLike, conn: Connection, loop: Loop) -> None:
@@ -97,6 +99,10 @@ class Outgoing:
         self.paused = False
         #: Whether the transport is closed and the loop has forgotten this link.
         self.released = False
+        #: The thread that has it, and nobody else gives it a turn; 0: the loop has.
+        self.held = 0
+        #: Whether the loop is asked for a turn when it has this link again.
+        self.turn_due = False
         #: The time for which the loop was asked to come back; ``None``: it was not.
         self.timer: float | None = None
         self._lock = loop.make_lock()
@@ -123,6 +129,60 @@ class Outgoing:
     def is_mine(self) -> bool:
         """Whether a callback of this link runs in the thread, or greenlet, that asks."""
         return self._busy is not None and self._busy == self.loop.current()
+
+    # --- in the hands of a thread of its own ------------------------------------------------
+
+    def hold(self, ident: int) -> None:
+        """
+        Pass into the hands of one thread.
+
+        Until :meth:`let_go` nothing is read, the peer is not blamed for that, and the
+        loop makes no turn. What its callback sends leaves at once.
+
+        Args:
+            ident: The thread's; -1 when one will be found.
+        """
+        with self._lock:
+            self.held = ident
+            self.conn.pause()
+            self._flush()
+            self._update()
+
+    def let_go(self, watch: Callable[[Any], object]) -> bool:
+        """
+        Pass into the hands of the loop again.
+
+        Args:
+            watch: Lets it be polled, also when polling was ended.
+
+        Returns:
+            ``False`` when it was released meanwhile and its handler does not know yet; it is still held.
+        """
+        with self._lock:
+            if self.released and not self._told_closed:
+                return False
+            self.held = 0
+            if not self.paused:
+                self.conn.resume(monotonic())
+                self._schedule()
+            watch(self)
+            due, self.turn_due = self.turn_due, False
+            if due:
+                self._again()
+            return True
+
+    def cut(self) -> None:
+        """End the connection of one that is held; the thread that has it tells the handler."""
+        with self._lock:
+            self.conn.lose("Going away")
+            self._settle()
+            # Nobody is inside recv() then, who might find another connection under its number.
+            if self.held == -1 or self._busy is not None:
+                self.release()
+
+    def release(self) -> None:
+        """Close the transport now; what was not said will not be."""
+        raise NotImplementedError
 
     # --- sending: any thread ------------------------------------------------------------
 
@@ -278,7 +338,8 @@ class Outgoing:
 
     def _flush_unless_corked(self) -> None:
         busy = self._busy
-        if busy is None or busy != self.loop.current():
+        # Who is held may block at any time, and what it has said is not to wait for that.
+        if busy is None or busy != self.loop.current() or self.held:
             self._flush()
 
     def _flush(self) -> None:
@@ -361,7 +422,8 @@ class Outgoing:
     def _resume(self) -> None:
         if self.paused:
             self.paused = False
-            self.conn.resume(monotonic())
+            if not self.held:
+                self.conn.resume(monotonic())
             self._schedule()  # what stood still while nothing was read
             self._update()
             self._wake_waiters()

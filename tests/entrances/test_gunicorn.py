@@ -26,7 +26,7 @@ COUNT = 1000
 pytestmark = [pytest.mark.slow, pytest.mark.capacity]
 
 #: By server: the threads that the process may have.
-KINDS = {"gunicorn-sync": 4, "gunicorn-gthread": 2 + 2, "gunicorn-gevent": 2}
+KINDS = {"gunicorn-sync": 4, "gunicorn-gthread": 2 + 3, "gunicorn-gevent": 2}
 
 
 @pytest.fixture(scope="module", params=KINDS)

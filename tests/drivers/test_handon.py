@@ -1,0 +1,210 @@
+"""A handler that blocks: the loop goes on in another thread."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.drivers.peer import EchoRecorder, Peer, Recorder, wait_until
+from tests.drivers.threads import ThreadHost, host, threads
+from ws4py_middleware.exc import ConnectionClosed
+from ws4py_middleware.messaging import Message
+
+__all__ = ["host", "threads"]
+
+
+class Gate(Recorder):
+    """Waits in its hooks until it is let through."""
+
+    where = "message"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside = threading.Event()
+        self.go_on = threading.Event()
+        self.threads: list[int] = []
+
+    def block(self) -> None:
+        self.threads.append(threading.get_ident())
+        self.inside.set()
+        assert self.go_on.wait(20)
+
+    def on_opened(self) -> None:
+        if self.where == "opened":
+            self.block()
+
+    def on_message(self, message: Message) -> None:
+        if self.where == "message":
+            self.block()
+        self.send(message.data)
+
+    def on_closed(self, code: int) -> None:
+        if self.where == "closed":
+            self.block()
+
+
+def echo(peer: Peer, text: str = "hello") -> None:
+    peer.send(text)
+    assert peer.read() == text
+
+
+@contextlib.contextmanager
+def blocked(host: ThreadHost, gate: Gate) -> Iterator[Peer]:
+    """Have a hook that blocks, and let it go in the end."""
+    peer = host.connect(gate)
+    try:
+        if gate.where == "message":
+            peer.send("one")
+        elif gate.where == "closed":
+            wait_until(lambda: gate.seen)
+            peer.close()
+        assert gate.inside.wait(10)
+        yield peer
+    finally:
+        gate.go_on.set()
+
+
+@pytest.mark.parametrize("where", ["opened", "message", "closed"])
+def test_hook_that_blocks_does_not_stall_the_others(host: ThreadHost, where: str) -> None:
+    quick = EchoRecorder()
+    other = host.connect(quick)
+    echo(other)
+    gate = Gate()
+    gate.where = where
+    with blocked(host, gate) as peer:
+        for number in range(100):
+            echo(other, str(number))
+        with host.connect(EchoRecorder()) as late:
+            echo(late)
+        if where == "opened":
+            peer.send("one")
+        gate.go_on.set()
+        if where != "closed":
+            assert peer.read() == "one"
+            peer.close()
+        assert peer.read_close()[0] == 1000
+        peer.read_end()
+    assert gate.wait_closed()[0] == 1000
+
+
+def test_messages_behind_one_that_blocks_come_in_order_and_one_by_one(host: ThreadHost) -> None:
+    gate = Gate()
+    with blocked(host, gate) as peer:
+        for number in range(500):
+            peer.send(str(number))
+        gate.go_on.set()
+        assert peer.read() == "one"
+        assert [peer.read() for _ in range(500)] == [str(number) for number in range(500)]
+        peer.finish()
+    gate.wait_closed()
+
+
+def test_what_a_blocking_hook_has_sent_leaves_at_once(threads: ThreadHost) -> None:
+    class Talker(Gate):
+        def on_message(self, message: Message) -> None:
+            self.send("before")
+            self.block()
+            self.send("after")
+            assert self.more.wait(20)
+
+    talker = Talker()
+    talker.more = threading.Event()  # type: ignore[attr-defined]
+    with blocked(threads, talker) as peer:
+        assert peer.read() == "before"
+        talker.go_on.set()
+        assert peer.read() == "after"
+        talker.more.set()  # type: ignore[attr-defined]
+        peer.finish()
+    talker.wait_closed()
+
+
+def test_hook_that_raises_after_blocking_closes_with_1011(threads: ThreadHost) -> None:
+    class Raiser(Gate):
+        def on_message(self, message: Message) -> None:
+            self.block()
+            raise SystemExit("not even this")
+
+    raiser = Raiser()
+    other = threads.connect(EchoRecorder())
+    with blocked(threads, raiser) as peer:
+        echo(other)
+        raiser.go_on.set()
+        assert peer.answer()[0] == 1011
+    assert raiser.wait_closed()[0] == 1011
+    echo(other)
+
+
+def test_close_by_others_while_a_hook_blocks_is_sent_at_once(threads: ThreadHost) -> None:
+    gate = Gate()
+    with blocked(threads, gate) as peer:
+        gate.close(4001, "enough")
+        assert peer.read_close() == (4001, "enough")
+        peer.close(4001)
+        with pytest.raises(ConnectionClosed):
+            gate.send("x")
+        assert [event[0] for event in gate.seen] == ["opened", "message"]
+        gate.go_on.set()
+        peer.read_end()
+    assert gate.wait_closed()[0] == 4001
+
+
+def test_nobody_waits_for_the_loop_in_a_hook_whichever_thread_it_is_in(threads: ThreadHost) -> None:
+    errors: list[str] = []
+
+    class Asker(Gate):
+        def on_message(self, message: Message) -> None:
+            self.block()
+            link = self._link
+            assert link is not None
+            assert link.is_mine
+            assert not threads.manager.may_wait()
+            for ask in (self.receive, link.wait_released, threads.manager.join):
+                with pytest.raises(RuntimeError) as caught:
+                    ask()
+                errors.append(str(caught.value))
+
+    asker = Asker()
+    with blocked(threads, asker) as peer:
+        echo(threads.connect(EchoRecorder()))
+        assert threads.manager.may_wait()
+        asker.go_on.set()
+        peer.finish()
+    asker.wait_closed()
+    assert len(errors) == 3
+
+
+def test_loop_that_may_not_be_handed_on_waits(threads: ThreadHost) -> None:
+    threads.manager.handon_after = None
+    gate = Gate()
+    other = threads.connect(EchoRecorder())
+    with blocked(threads, gate):
+        other.send("hello")
+        other.sock.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            other.read()
+        gate.go_on.set()
+        other.sock.settimeout(10)
+        assert other.read() == "hello"
+
+
+def test_stop_does_not_wait_for_long_for_a_hook_that_blocks(host: ThreadHost) -> None:
+    gate = Gate()
+    other = EchoRecorder()
+    with blocked(host, gate) as peer, host.connect(other) as second:
+        echo(second)
+        began = time.monotonic()
+        host.manager.stop()
+        assert time.monotonic() - began < 3
+        assert not host.manager.is_alive()
+        peer.read_end()
+        second.read_end()
+        assert other.wait_closed() == (1006, "Going away")
+        assert not gate.ends
+        host.manager.start()
+        with host.connect(EchoRecorder()) as third:
+            echo(third)
+    assert gate.wait_closed() == (1006, "Going away")
