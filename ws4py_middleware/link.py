@@ -67,13 +67,15 @@ _NOBODY = _Nobody()
 class Link(Outgoing):
     """One connection in the hands of a loop."""
 
-    __slots__ = ("_crossed", "_hung_up", "_read_due", "_told_opened", "handler", "on_closed")
+    __slots__ = ("_crossed", "_hung_up", "_read_due", "_told_opened", "handler", "has_thread", "on_closed")
 
     def __init__(self, handler: Handler, transport: TransportLike, conn: Connection, loop: Loop) -> None:
         super().__init__(transport, conn, loop)
         self.handler = handler
         #: Called once, just before the handler's ``closed()``.
         self.on_closed: Callable[[], None] | None = None
+        #: Whether it has a thread of its own, which calls the hooks.
+        self.has_thread = False
         self._told_opened = False
         self._read_due = False  # there may be something to read that no poller tells of
         self._hung_up = False  # the poller has told all it knows
@@ -103,11 +105,13 @@ class Link(Outgoing):
         """Pass into the hands of a loop; ``opened()`` was called before."""
         with self._lock:
             self.transport = transport
-            self.loop = loop
+            former, self.loop = self.loop, loop
             self.fd = transport.fileno()
             self._told_opened = True
             self.timer = None  # whom it was told to before does not come back
             self._schedule()
+        if not former.is_shared:
+            former.released(self)  # the loop of one link alone
 
     def feed(self, data: bytes) -> None:
         """Take bytes from elsewhere than the transport, and call the hooks for all that is in them."""

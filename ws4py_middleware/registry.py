@@ -18,7 +18,7 @@ from .core.connection import Connection
 from .core.frames import check_close_code
 from .core.handshake import Upgrade
 from .core.policy import Policy
-from .direct import SourceTransport
+from .direct import CallersLoop, SourceTransport
 from .drain import GOING_AWAY, Drain, Ending
 from .endings import is_ending
 from .exc import HandshakeError
@@ -162,7 +162,10 @@ class Registry(ABC):
             self._adding.add(id(websocket))
         try:
             link = websocket._ensure_link()
-            link.open()
+            if link.has_thread:
+                raise RuntimeError("it has a thread of its own already; add it in handshake_ok() instead")
+            if isinstance(link.loop, CallersLoop) or not link._told_opened:
+                link.open()
             self._adopt(link)
         finally:
             self._adding.discard(id(websocket))

@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
+from contextlib import nullcontext
 from time import monotonic
 from types import TracebackType
 from typing import Any, TypeVar
@@ -86,25 +87,38 @@ class WebSocketBaseClient(ClientBase):
             OSError: There is no connection: the name is not known, nobody listens, the certificate is
                 not the server's (:exc:`ssl.SSLCertVerificationError`), ...
             TimeoutError: It took too long; the message says what.
-            RuntimeError: It is connected.
+            RuntimeError: It is connected, or about to be, in another thread or by :meth:`closed`.
             ValueError: The environment names a proxy that is none.
             ImportError: The proxy is one of SOCKS, and socksio is not installed.
         """
-        self._end_last()
-        if self._reconnecting is None:
-            self._begin(*self._open(Deadline(self.policy.open_timeout)))
-        else:
+        last = self._end_last()
+        if self._reconnecting is not None:
+            self._forget_last()
             self._reconnecting.connect()
+            return
+        with self._only_one():
+            if self._link is not last:
+                raise RuntimeError("it is connected already; close() it first")
+            self._forget_last()
+            link = self._attach(*self._open(Deadline(self.policy.open_timeout)))
+        self._announce(link)
 
     def _begin(self, sock: Any, early: bytes) -> Link:
         """Go on with a connection, and what came behind the 101."""
+        link = self._attach(sock, early)
+        self._announce(link)
+        return link
+
+    def _attach(self, sock: Any, early: bytes) -> Link:
         self.sock = sock
         try:
-            link = self._make_link(sock, early)
+            return self._make_link(sock, early)
         except BaseException:
             self.sock = None
             sock.close()
             raise
+
+    def _announce(self, link: Link) -> None:
         try:
             self.handshake_ok()
         except BaseException:
@@ -113,7 +127,7 @@ class WebSocketBaseClient(ClientBase):
         if link.loop is self._pump and type(self).received_message is WebSocket.received_message:
             # Whoever asks for messages gets them all, from the first one on.
             link.expect_receive()
-        return link
+        self._drain()  # what opened() has sent
 
     def _make_reconnecting(self, backoff: Backoff) -> BlockingReconnecting:
         return ThreadReconnecting(self, backoff)
@@ -122,13 +136,17 @@ class WebSocketBaseClient(ClientBase):
         """Tell whether the caller, who waits, may do what is to be done between two connections."""
         return True
 
-    def _end_last(self) -> None:
+    def _end_last(self) -> Link | None:
+        """Wait for the end of the last connection, and return it."""
         self._find_ending()  # raises when it is no end
         link = self._link
         if link is not None and (not link.is_closed or (link.loop.may_wait() and not link.is_mine)):
             link.wait_released()  # hooks are called one after the other, and closed() may still run
+        return link
+
+    def _forget_last(self) -> None:
+        super()._forget_last()
         self._pump = None
-        self._forget_last()
 
     def _open(self, deadline: Deadline) -> tuple[Any, bytes]:
         """Return the connection, upgraded, and what came behind the 101."""
@@ -153,7 +171,10 @@ class WebSocketBaseClient(ClientBase):
 
     def handshake_ok(self) -> None:
         """Go on when the handshake is done: call :meth:`opened`. Others give the client to a manager here."""
-        self._ensure_link().open()
+        link = self._ensure_link()
+        with nullcontext() if self._pump is None else self._pump.hook():
+            if not link._told_opened:  # by somebody who waits in another thread
+                link.open()
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -222,12 +243,14 @@ class WebSocketBaseClient(ClientBase):
             Whether there may be more.
 
         Raises:
-            RuntimeError: A manager does that.
+            RuntimeError: A manager does that; or it was called in a hook, which would wait for itself.
         """
         link = self._landed() or self._ensure_link()
         pump = self._pump
         if pump is None or link.loop is not pump:
             raise RuntimeError("this client is in the hands of a manager, which calls its hooks")
+        if link.is_mine:
+            raise RuntimeError("once() waits for the next hook; it was called in one")
         if not link.released:
             pump.once()
         elif self._reconnecting is not None:

@@ -56,7 +56,6 @@ class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
     The arguments, and what can be wrong with them, are those of :class:`.base.ClientBase`.
     """
 
-    _is_connecting = False
     _reconnecting: TaskReconnecting | None
 
     async def connect(self) -> None:
@@ -74,16 +73,11 @@ class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
             TimeoutError: It took too long, or a hook of the last connection never ends; it says what.
             RuntimeError: It is connected, or about to be.
         """
-        if self._is_connecting:
-            raise RuntimeError("it is about to be connected already; wait for that")
-        self._is_connecting = True
-        try:
+        with self._only_one():
             last = self._find_ending()
             if last is not None and await self._wait_ending(last):
                 raise TimeoutError("a hook of the last connection has not returned, long after its end")
             link = await self._connect_once()
-        finally:
-            self._is_connecting = False
         try:
             await asyncio.sleep(0)  # the task of the connection comes first, with opened()
         except BaseException:

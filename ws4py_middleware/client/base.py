@@ -7,8 +7,10 @@ kind or another does it.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..core.extensions.base import Extension
@@ -109,6 +111,7 @@ class ClientBase(WebSocket):
         self._userinfo = target.userinfo
         self._key = _make_key()
         self._key_is_fresh = True
+        self._dialing = threading.Lock()
         if isinstance(proxy, str):
             parse_proxy(proxy)
             if target.unix_socket_path is not None:
@@ -155,7 +158,11 @@ class ClientBase(WebSocket):
 
     @property
     def handshake_headers(self) -> list[tuple[str, str]]:
-        """The headers of the request."""
+        """
+        The headers of the request; what a subclass makes of them is sent.
+
+        To where it is redirected they are made anew, from the settings.
+        """
         return self._make_headers(self._first_leg())
 
     @property
@@ -166,7 +173,7 @@ class ClientBase(WebSocket):
         Raises:
             ValueError: :attr:`resource` or a header has what cannot be sent.
         """
-        return self._build_request(self._first_leg())
+        return self._build_request(self._first_leg(), self.handshake_headers)
 
     def _first_leg(self) -> Leg:
         target = Target(
@@ -178,9 +185,10 @@ class ClientBase(WebSocket):
         headers = leg.make_headers(self._key, self.policy)
         return [header for header in headers if header[0].lower() not in self.exclude_headers]
 
-    def _build_request(self, leg: Leg) -> bytes:
+    def _build_request(self, leg: Leg, headers: Iterable[tuple[str, str]] | None = None) -> bytes:
         check_target(leg.target.resource)
-        return build_head(f"GET {leg.target.resource} HTTP/1.1", self._make_headers(leg))
+        headers = self._make_headers(leg) if headers is None else headers
+        return build_head(f"GET {leg.target.resource} HTTP/1.1", headers)
 
     # --- the opening -----------------------------------------------------------------------------
 
@@ -201,7 +209,7 @@ class ClientBase(WebSocket):
         if not self._key_is_fresh:
             self._key = _make_key()
         leg = self._first_leg()
-        request = self._build_request(leg)
+        request = self.handshake_request  # perhaps a subclass has its own, as of handshake_headers
         way = [leg]
         while True:
             yield from self._reach(leg)
@@ -305,6 +313,16 @@ class ClientBase(WebSocket):
         if link.conn.state is State.OPEN:
             raise RuntimeError("it is connected already; close() it first")
         return link
+
+    @contextlib.contextmanager
+    def _only_one(self) -> Iterator[None]:
+        """Let nobody else connect it meanwhile: there is one key, and one connection."""
+        if not self._dialing.acquire(blocking=False):
+            raise RuntimeError("it is about to be connected already; wait for that")
+        try:
+            yield
+        finally:
+            self._dialing.release()
 
     def _forget_last(self) -> None:
         """Forget the last connection, whose end has come, before there is another."""

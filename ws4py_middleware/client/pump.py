@@ -9,12 +9,13 @@ same time in another thread is told when something has changed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import select
 import socket
 import threading
 from _thread import RLock, get_ident
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -131,9 +132,11 @@ class Pump:
         """
         deadline = None if timeout is None else monotonic() + timeout
         me = get_ident()
+        has_looked = False  # who waits for no time at all looks once nevertheless
         while not until():
-            if (deadline is not None and monotonic() >= deadline) or self._is_over():
+            if (has_looked and _has_come(deadline)) or self._is_over():
                 return False
+            has_looked = True
             if self._leader == me:
                 self._round(deadline, hooks=False)
                 continue
@@ -144,8 +147,23 @@ class Pump:
                     self._changed.wait(None if deadline is None else max(deadline - monotonic(), 0))
                     continue
                 self._leader = me
-            self._lead(until, deadline)
+            with self._leading():
+                self._lead(until, deadline)
         return True
+
+    @contextlib.contextmanager
+    def hook(self) -> Iterator[None]:
+        """
+        Let the caller run a hook that is called in no round; whoever waits meanwhile waits for its end, too.
+
+        Raises:
+            OSError: There are no descriptors left.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._leader is None)
+            self._leader = get_ident()
+        with self._leading():
+            yield
 
     def once(self) -> None:
         """Wait until there is something to do, and do it."""
@@ -160,29 +178,34 @@ class Pump:
         # Of a connection that was lost the handler is told now: perhaps nobody ever waits again.
         self.drive(lambda: link.released if link.conn.finished else not link.blocked)
 
-    def _lead(self, until: Callable[[], bool], deadline: float | None) -> None:
-        link = self._link
+    @contextlib.contextmanager
+    def _leading(self) -> Iterator[None]:
+        """Be prepared for rounds, and let others lead at the end; the caller has made itself the leader."""
         try:
-            if link is None:
-                return
             if self._wake is None:
                 self._wake = socket.socketpair()
                 for sock in self._wake:
                     sock.setblocking(False)
-            # Nobody has read since then, and the peer is not to blame for it.
-            link.catch_up(self._left_at)
-            while not until() and not (deadline is not None and monotonic() >= deadline):
-                if link.released:
-                    break
-                self._round(deadline, hooks=True)
-                self._rounds += 1
+            yield
         finally:
             self._left_at = monotonic()
             with self._changed:
                 self._leader = None
-                if link is None or link.released:
+                if self._is_over():
                     self._close_wake()
                 self._changed.notify_all()
+
+    def _lead(self, until: Callable[[], bool], deadline: float | None) -> None:
+        link = self._link
+        if link is None:
+            return
+        # Nobody has read since then, and the peer is not to blame for it.
+        link.catch_up(self._left_at)
+        while not (until() or link.released):
+            self._round(deadline, hooks=True)
+            self._rounds += 1
+            if _has_come(deadline):
+                break
 
     def _round(self, deadline: float | None, *, hooks: bool) -> None:
         """Poll once, and do what there is to do: reading before the timers, which may have come late."""
@@ -204,6 +227,10 @@ class Pump:
         poller = select.poll()  # not select(): it knows no descriptor above 1023
         poller.register(wake, select.POLLIN)
         fd = link.transport.fileno()
+        if fd < 0 and hooks:
+            # Nobody tells of it, and nobody else will look.
+            link.on_fault(OSError(errno.EBADF, "the application has closed the socket, not the WebSocket"))
+            return
         if fd >= 0 and not self._ignored:
             read, write = link.wants() if hooks else link.transport.interest(False, link.blocked)
             poller.register(fd, read * select.POLLIN | write * select.POLLOUT)
@@ -228,9 +255,14 @@ class Pump:
         return math.ceil(max(min(times) - monotonic(), 0) * 1000) if times else None
 
     def _is_over(self) -> bool:
-        return self._link is None or self._link.released
+        link = self._link
+        return link is None or link.released
 
     def _close_wake(self) -> None:
         pair, self._wake = self._wake, None
         for sock in pair or ():
             sock.close()
+
+
+def _has_come(deadline: float | None) -> bool:
+    return deadline is not None and monotonic() >= deadline

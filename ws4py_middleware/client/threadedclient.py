@@ -147,6 +147,7 @@ class WebSocketClient(WebSocketBaseClient):
         if type(self).received_message is WebSocket.received_message:
             # Before anything is read: whoever asks for messages gets them all, from the first one on.
             link.expect_receive()
+        link.has_thread = True
         thread = self._th
         if thread.ident == get_ident():
             cast("_ThreadPump", link.loop).owner = thread.ident
