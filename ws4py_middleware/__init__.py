@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .asgi import WebSocketASGI
     from .async_websocket import AsyncWebSocket
     from .client.asyncclient import AsyncWebSocketClient
-    from .core.policy import Policy
+    from .core.policy import Policy, Rate
     from .core.types import WS_KEY, WS_VERSION
     from .routing import Route
     from .websocket import EchoWebSocket, WebSocket
@@ -42,6 +42,7 @@ __all__ = [
     "AsyncWebSocketClient",
     "EchoWebSocket",
     "Policy",
+    "Rate",
     "Route",
     "WebSocket",
     "WebSocketASGI",
@@ -58,6 +59,7 @@ _LAZY = {
     "AsyncWebSocketClient": ".client.asyncclient",
     "EchoWebSocket": ".websocket",
     "Policy": ".core.policy",
+    "Rate": ".core.policy",
     "Route": ".routing",
     "WS_KEY": ".core.types",
     "WS_VERSION": ".core.types",

@@ -55,6 +55,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
+from .admission import Claim, check_rate, find_claim
 from .contexts import Context, is_async
 from .core.handshake import Upgrade, accept_request
 from .core.policy import Policy
@@ -164,29 +165,49 @@ class WebSocketASGI:
         request = build_request(scope)
         try:
             agreed = accept_request(request, match.policy)
+            environ = build_environ(scope)
+            check_rate(environ, match.policy)
             refusal = await _authorize(match, scope)
             if refusal is not None and refusal is not True:
                 await deny(scope, receive, send, refusal)
                 return
             manager = self._get_manager()
             manager.check_capacity(match.policy)
+            claim = await _find_claim(environ, match.policy)
+            if claim is not None:
+                claim.enter()
         except HandshakeError as error:
             log_refusal(request, error)
             await answer(scope, send, error.status, error.msg, error.headers)
             return
+        try:
+            await self._accept(match, agreed, environ, manager, Exchange(scope, receive, send, make_number()))
+        finally:
+            if claim is not None:
+                claim.leave()
+
+    async def _accept(
+        self,
+        match: Match,
+        agreed: Upgrade,
+        environ: dict[str, Any],
+        manager: TaskManager,
+        exchange: Exchange,
+    ) -> None:
+        """Make the handler, accept the connection, and run it."""
         websocket = match.handler(
             sock=None,
             protocols=None if agreed.subprotocol is None else [agreed.subprotocol],
             extensions=[],
-            environ=build_environ(scope),
+            environ=environ,
         )
         try:
-            await send({"type": "websocket.accept", "subprotocol": agreed.subprotocol})
+            await exchange.accept(agreed.subprotocol)
         except (OSError, RuntimeError):
             # Each server has its own error for a client that has left meanwhile.
-            logger.debug("the server could not accept %r", request, exc_info=True)
+            logger.debug("the server could not accept %r", websocket, exc_info=True)
             return
-        await self._run(websocket, match, agreed, manager, Exchange(scope, receive, send, make_number()))
+        await self._run(websocket, match, agreed, manager, exchange)
 
     async def _run(
         self, websocket: WebSocket, match: Match, agreed: Upgrade, manager: TaskManager, exchange: Exchange
@@ -275,6 +296,13 @@ async def _authorize(match: Match, scope: Scope) -> Any:
         if is_response_error(error):
             return error
         raise
+
+
+async def _find_claim(environ: dict[str, Any], policy: Policy) -> Claim | None:
+    """Find out whom a connection would count for; in a thread, where that asks the application."""
+    if policy.connection_key is None:
+        return find_claim(environ, policy)
+    return await sync_to_async(find_claim, thread_sensitive=False)(environ, policy)
 
 
 async def _within(timeout: float, awaitable: Awaitable[None]) -> None:

@@ -7,10 +7,11 @@ database connection, a Flask app context. So the context is made anew for each c
     routes = {"/chat/<room>": Route(Chat, context=app.app_context)}
 
 ``context`` is called without arguments, and returns a context manager; an asynchronous one, where it is
-one, for ``async def``. It is entered for ``opened()``, ``received_message()``, ``ponged()``, ``closed()`` and
-``unhandled_error()`` where the application has written them. A handler that is a function is in a context
-while it works, and in none while it waits: ``receive()``, and so each step of an iteration, leaves the one
-and returns in a new one. What is only usable inside its context is not usable after the next ``receive()``.
+one, for ``async def``. It is entered for ``opened()``, ``received_message()``, ``ponged()``, ``closed()``,
+``reauthorize()`` and ``unhandled_error()`` where the application has written them. A handler that is a
+function is in a context while it works, and in none while it waits: ``receive()``, and so each step of an
+iteration, leaves the one and returns in a new one. What is only usable inside its context is not usable
+after the next ``receive()``.
 
 Two attributes are looked at where they are there. ``may_leave`` of a context manager says whether it can be
 left now; where it is false, ``receive()`` waits inside it. ``for_functions`` of ``context`` is called in its
@@ -33,7 +34,7 @@ __all__ = ["HOOKS", "Context", "around", "in_context", "is_async"]
 Context = Callable[[], AbstractContextManager[Any] | AbstractAsyncContextManager[Any]]
 
 #: What an application may fill in.
-HOOKS = ("opened", "received_message", "ponged", "closed", "unhandled_error")
+HOOKS = ("opened", "received_message", "ponged", "closed", "reauthorize", "unhandled_error")
 _PACKAGE = __name__.partition(".")[0]
 
 

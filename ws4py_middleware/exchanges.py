@@ -48,7 +48,7 @@ class Exchange:
         scope: The connection's.
         number: What stands for its descriptor.
         receive: The server's; ``websocket.connect`` has been taken.
-        send: The server's; the connection is accepted.
+        send: The server's; the connection is accepted, or :meth:`accept` is called first.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, number: int) -> None:
@@ -91,6 +91,10 @@ class Exchange:
         self._readable, self._writable = readable, writable
         self._writer = self._loop.create_task(self._write())
         self._listen()
+
+    async def accept(self, subprotocol: str | None) -> None:
+        """Let the server accept the connection, before :meth:`start`; what it raises is not caught."""
+        await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
 
     async def drain(self, is_done: Callable[[], bool]) -> None:
         """Wait until it is done, whatever that is, or the server takes nothing more."""

@@ -22,6 +22,7 @@ from .core.events import MessageReceived, PongReceived
 from .core.types import CloseCode, State
 from .exc import ConnectionClosed
 from .inbox import Inbox, Waker
+from .lifetimes import reauthorize
 from .messaging import BinaryMessage, Message, PongControlMessage, TextMessage
 from .outgoing import Loop, Outgoing, TransportLike
 
@@ -247,6 +248,8 @@ class Link(Outgoing):
             self.conn.handle_deadline(now)
             self._flush()
             self._settle()
+            if self.conn.deadlines.lifetime_over:
+                self._again()
 
     def turn(self, readable: bool = False) -> None:
         """Make the callbacks that are due, within the bounds of one turn."""
@@ -255,6 +258,8 @@ class Link(Outgoing):
         conn = self.conn
         if not self._told_opened:
             self._tell_opened()
+        if conn.deadlines.lifetime_over:
+            reauthorize(self)
         if not self.paused:
             if not conn.has_events:
                 self._take_in(readable)

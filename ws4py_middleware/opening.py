@@ -24,6 +24,7 @@ from time import monotonic
 from typing import Any
 from urllib.parse import quote
 
+from .admission import Claim, find_claim
 from .core.handshake import Request, Upgrade
 from .core.policy import Policy
 from .exc import HandoverError, HandshakeError
@@ -106,6 +107,8 @@ class Opening:
     policy: Policy
     params: Mapping[str, Any] | None
     manager: Registry
+    #: What it counts for, where that is limited.
+    claim: Claim | None = None
 
     def complete(self) -> Iterable[bytes]:
         """
@@ -116,6 +119,7 @@ class Opening:
 
         Raises:
             HandoverError: The server hides its socket; nothing was touched.
+            HandshakeError: 429, the client has too many connections by now; nothing was touched.
             ValueError: A header of the 101 may not be sent; nothing was touched.
         """
         taken = self._take(())
@@ -137,7 +141,7 @@ class Opening:
             Whether the client is still there; without it there is nothing to add.
 
         Raises:
-            HandoverError, ValueError: As for :meth:`complete`.
+            HandshakeError, ValueError: As for :meth:`complete`.
         """
         taken = self._take(headers_of_101(headers))
         if taken is None:
@@ -152,6 +156,20 @@ class Opening:
 
     def _take(self, headers: Iterable[tuple[str, str]]) -> Taken | None:
         head = replace(self.upgrade, headers=[*self.upgrade.headers, *headers]).build_response()
+        claim = self.claim
+        if claim is None:
+            return self._detach(head)
+        claim.enter()
+        taken = None
+        try:
+            taken = self._detach(head)
+        finally:
+            if taken is None:
+                claim.leave()
+        self.websocket._claim = claim
+        return taken
+
+    def _detach(self, head: bytes) -> Taken | None:
         taken = self.adapter.detach(self.environ, self.start_response)
         try:
             taken.transport.sendall(head, self.policy.open_timeout or _SEND_TIMEOUT)
@@ -175,6 +193,8 @@ class Opening:
                 sink=sink,
             )
         except BaseException:
+            if self.claim is not None:
+                self.claim.leave()
             transport.abort()
             sink.close()
             raise
@@ -205,7 +225,7 @@ def prepare(
 
     Raises:
         HandoverError: 501, the server hides its socket.
-        HandshakeError: 503, there is no room for another connection.
+        HandshakeError: 503, there is no room for another connection; 429, there is none for this client.
     """
     adapter = find(environ, start_response)
     is_gevent = adapter.is_gevent(environ, start_response)
@@ -214,13 +234,16 @@ def prepare(
     if manager is None:
         manager = get_manager(is_gevent)
     manager.check_capacity(policy)
+    claim = find_claim(environ, policy)
+    if claim is not None:
+        claim.check()
     websocket = handler(
         sock=None,
         protocols=None if upgrade.subprotocol is None else [upgrade.subprotocol],
         extensions=list(upgrade.extensions),
         environ=clean_environ(environ),
     )
-    return Opening(environ, start_response, adapter, websocket, upgrade, policy, params, manager)
+    return Opening(environ, start_response, adapter, websocket, upgrade, policy, params, manager, claim)
 
 
 def refuse(

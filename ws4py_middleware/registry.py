@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from . import admission
 from .core.connection import Connection
 from .core.frames import check_close_code
 from .core.handshake import Upgrade
@@ -410,6 +411,9 @@ class Registry(ABC):
 
     def _forget(self, link: Link) -> bool:
         """Take a link off the books; return whether it stood there."""
+        claim = getattr(link.handler, "_claim", None)
+        if claim is not None:
+            claim.leave()
         with self.lock:
             if self._links.get(link.fd) is not link:
                 return False
@@ -458,6 +462,7 @@ def notice_fork() -> None:
 def _after_fork() -> None:
     global _pid
     _pid = os.getpid()
+    admission.disown()
     for registry in list(_registries):
         registry._disown()
 

@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, RequestRedirect, Rule
 from werkzeug.routing.exceptions import RoutingException
 
-from .contexts import Context, in_context
+from .contexts import Context, around, in_context
 from .core.policy import Policy
 
 __all__ = ["Authorize", "Handler", "Match", "Route", "Router"]
@@ -202,6 +202,9 @@ def _resolve(
     handler, own = (handler, None) if adapt is None else adapt(handler)
     base = policy if own is None else own
     merged = base.replace(**route.options) if route.options else base
+    merged.check()
+    if merged.reauthorize is not None and context is not None:
+        merged = merged.replace(reauthorize=around(merged.reauthorize, context))
     return handler, merged, route.authorize if route.authorize is not None else authorize
 
 

@@ -102,6 +102,8 @@ def build_environ(scope: Mapping[str, Any]) -> dict[str, Any]:
     if client:
         environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client[0], str(client[1])
     for name, value in _decode(scope["headers"]):
+        if "_" in name:
+            continue  # X_Forwarded_For, say, is not what a proxy has written, and would look like it here
         key = name.upper().replace("-", "_")
         key = key if key in _UNPREFIXED else f"HTTP_{key}"
         if key in environ:

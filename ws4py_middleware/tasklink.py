@@ -19,6 +19,7 @@ from .core.connection import Connection
 from .core.events import MessageReceived, PongReceived
 from .core.types import State
 from .inbox import Waiter
+from .lifetimes import reauthorize_async
 from .link import Handler, Link
 from .messaging import BinaryMessage, Message, PongControlMessage, TextMessage
 from .outgoing import Loop, TransportLike
@@ -125,6 +126,8 @@ class TaskLink(_LoopsLink):
         conn = self.conn
         if not self._told_opened:
             await self._tell_opened_async()
+        if conn.deadlines.lifetime_over:
+            await reauthorize_async(self)
         if not self.paused:
             if not conn.has_events:
                 self._take_in(readable)

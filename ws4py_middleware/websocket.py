@@ -46,6 +46,7 @@ from .payloads import check_pieces, check_text
 from .streaming import Stream
 
 if TYPE_CHECKING:
+    from .admission import Claim
     from .handover import Taken
 
 __all__ = ["DEFAULT_READING_SIZE", "EchoWebSocket", "Heartbeat", "WebSocket"]
@@ -86,6 +87,8 @@ class WebSocket(InRooms):
     _link: Link | None = None
     #: The connection that a server has taken out of itself, until a manager has it.
     _taken: Taken | None = None
+    #: What it counts for, where that is limited.
+    _claim: Claim | None = None
 
     def __init__(
         self,
@@ -130,6 +133,17 @@ class WebSocket(InRooms):
                 connection with; else 1006.
             reason: What was said about it.
         """
+
+    def reauthorize(self) -> Any:
+        """
+        Say whether the connection may go on when ``policy.max_lifetime`` has passed.
+
+        Returns:
+            ``True`` or ``None`` for another lifetime; ``False`` closes it with 1008, and so does a class
+            without this hook whose policy has no ``reauthorize`` either.
+        """
+        policy = self._ensure_link().policy
+        return False if policy.reauthorize is None else policy.reauthorize(self)
 
     def unhandled_error(self, error: BaseException) -> HookResult:
         """Take an error of the operating system that is neither the peer's nor the application's doing."""

@@ -81,6 +81,7 @@ from typing import Any
 
 from werkzeug.exceptions import HTTPException
 
+from .admission import check_rate
 from .contexts import Context, in_context
 from .core.handshake import Request, accept_request, is_upgrade
 from .core.policy import Policy
@@ -249,6 +250,7 @@ def _open(
     """Open a connection, or answer with why not."""
     try:
         agreed = accept_request(request, match.policy, headers=headers_of_101(headers))
+        check_rate(environ, match.policy)
         if match.authorize is not None:
             refusal = _authorize(match.authorize, environ, match.params)
             if refusal is not None and refusal is not True:

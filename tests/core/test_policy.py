@@ -316,3 +316,21 @@ def test_deflate_options_are_in_zlibs_ranges(name: str, low: int, high: int | No
     for wrong in (None, "9", 9.5, True):
         with pytest.raises(TypeError, match=f"{name} is .*; it is a whole number"):
             options(wrong)
+
+
+def test_check_a_limit_for_each_key_needs_a_key() -> None:
+    Policy().check()
+    Policy(max_connections_per_key=5, connection_key=len).check()
+    with pytest.raises(
+        ValueError, match="max_connections_per_key is 5, and there is no connection_key, which says"
+    ):
+        Policy(max_connections_per_key=5).check()
+
+
+def test_policy_a_connection_key_is_no_coroutine_function() -> None:
+    async def key(environ: Any) -> str:
+        return ""
+
+    with pytest.raises(TypeError, match=r"connection_key is .*, which is async; it is a plain function"):
+        make(connection_key=key)
+    assert make(reauthorize=key).reauthorize is key

@@ -15,7 +15,7 @@ from ..routing import Authorize, Route, Router, check_authorize, check_context
 from .errors import ConfigError, join_key
 from .files import find_line, read_file
 from .imports import import_object
-from .values import SETTINGS, convert, hint
+from .values import CALLABLES, SETTINGS, convert, hint
 
 __all__ = ["Config", "Source", "read_config", "routes_from", "websockets_from_config"]
 
@@ -267,6 +267,8 @@ class _Reader:
             if name in _OBJECTS:
                 options[name] = self._read_object([*key, name], name, value)
                 continue
+            if name in CALLABLES and isinstance(value, str) and ":" in value:
+                value = self._import([*key, name], value)
             try:
                 options[name] = convert(name, value)
             except (TypeError, ValueError) as error:

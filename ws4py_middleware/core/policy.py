@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
@@ -245,6 +246,19 @@ class Policy:
         check_names(options)
         return dataclasses.replace(self, **options)
 
+    def check(self) -> None:
+        """
+        Check that settings which need one another are both there.
+
+        Raises:
+            ValueError: One is not.
+        """
+        if self.max_connections_per_key is not None and self.connection_key is None:
+            raise ValueError(
+                f"max_connections_per_key is {self.max_connections_per_key}, and there is no connection_key, "
+                "which says whom a connection counts for"
+            )
+
     @property
     def frame_limit(self) -> int | None:
         """The largest payload that a data frame's header may announce."""
@@ -367,6 +381,8 @@ def _check_callable(name: str, value: Any) -> None:
         return
     if not callable(value):
         raise TypeError(f"{name} is {value!r}; it is a function")
+    if name == "connection_key" and inspect.iscoroutinefunction(value):
+        raise TypeError(f"{name} is {value!r}, which is async; it is a plain function")
     if getattr(type(value), "__hash__", None) is None:
         raise TypeError(f"{name} is {value!r}, which has no hash; a function has one")
 

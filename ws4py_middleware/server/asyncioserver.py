@@ -33,6 +33,7 @@ import logging
 from typing import Any
 from urllib.parse import unquote
 
+from ..admission import check_rate, find_claim
 from ..asynctransport import AsyncioTransport, StreamProtocol, is_secure
 from ..contexts import is_async
 from ..core.handshake import Request, Upgrade, accept_request
@@ -134,16 +135,24 @@ class WebSocketProtocol(StreamProtocol):
         assert manager is not None
         assert transport is not None
         upgrade = accept_request(request, self.policy)
+        environ = self._build_environ(request)
+        check_rate(environ, self.policy)
         manager.check_capacity(self.policy)
+        claim = find_claim(environ, self.policy)
+        if claim is not None:
+            claim.check()
         websocket = self.handler_cls(
             sock=None,
             protocols=None if upgrade.subprotocol is None else [upgrade.subprotocol],
             extensions=list(upgrade.extensions),
-            environ=self._build_environ(request),
+            environ=environ,
         )
         if is_async(self.handler_cls):
             websocket.proto = self  # type: ignore[attr-defined]
         head = upgrade.build_response()
+        if claim is not None:
+            claim.enter()
+            websocket._claim = claim
         self._stop_alarm()
         self._head = None
         self._run(websocket, manager, AsyncioTransport(transport, manager), upgrade, head, early)
@@ -162,6 +171,8 @@ class WebSocketProtocol(StreamProtocol):
         try:
             manager.attach(websocket, stream, upgrade=upgrade, policy=self.policy, early=early)
         except BaseException:
+            if websocket._claim is not None:
+                websocket._claim.leave()
             stream.abort()
             raise
         self.ws = websocket

@@ -59,6 +59,7 @@ import cherrypy
 from cherrypy.process import plugins
 from cherrypy.process.wspbus import ChannelFailures
 
+from ..admission import check_rate
 from ..config import ConfigError
 from ..core.handshake import accept_request
 from ..core.types import WS_VERSION
@@ -74,6 +75,7 @@ from ..registry import Registry
 from ..routing import check_takes
 from ..websocket import WebSocket
 from .cherrypysettings import check_config, check_names, read_settings
+from .wsgiutils import give_up
 
 __all__ = ["WebSocketPlugin", "WebSocketTool"]
 
@@ -229,6 +231,7 @@ class WebSocketTool(cherrypy.Tool):  # type: ignore[misc, unused-ignore]
         asked = build_request(state.environ)
         try:
             agreed = accept_request(asked, found.policy)
+            check_rate(state.environ, found.policy)
             make = found.handler
             if found.heartbeat_freq is not None:
                 make = functools.partial(make, heartbeat_freq=found.heartbeat_freq)  # type: ignore[assignment]
@@ -460,6 +463,7 @@ class WebSocketPlugin(plugins.SimplePlugin):  # type: ignore[misc, unused-ignore
         if self._has_stopped and taken is not None:
             # Its request came before the engine's stop, and ends behind it.
             ws_handler._taken = None
+            give_up(ws_handler)
             _send_away(taken)
             return
         manager = self._choose_manager(taken is not None and taken.transport.gevent)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import cherrypy
 
 from ..config import ConfigError, convert, import_object
-from ..config.values import SETTINGS, hint
+from ..config.values import CALLABLES, SETTINGS, hint
 from ..core.policy import Policy
 from ..core.types import WS_VERSION
 from ..functions import check_sync, handler_class
@@ -64,10 +64,18 @@ def read_settings(settings: Mapping[str, Any]) -> Settings:
         options = {}
         for name in settings:
             if name in SETTINGS:
-                options[name] = convert(name, settings[name])
+                value = settings[name]
+                if name in CALLABLES and isinstance(value, str) and ":" in value:
+                    value = import_object(value)
+                options[name] = convert(name, value)
     except (TypeError, ValueError) as error:
         raise _fail(name, str(error).removeprefix(f"{name} is ")) from error
-    return Settings(cls, policy.replace(**options), frequency)
+    policy = policy.replace(**options)
+    try:
+        policy.check()
+    except ValueError as error:
+        raise _fail("max_connections_per_key", str(error)) from error
+    return Settings(cls, policy, frequency)
 
 
 def _read_handler(handler: Any) -> type[WebSocket]:

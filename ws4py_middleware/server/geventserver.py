@@ -29,7 +29,7 @@ from gevent.pywsgi import WSGIServer as _WSGIServer
 from ..greenlets import GreenletManager
 from ..opening import MANAGER
 from ..websocket import WebSocket
-from .wsgiutils import SOCKET, WEBSOCKET, take_out
+from .wsgiutils import SOCKET, WEBSOCKET, give_up, take_out
 
 __all__ = ["GEventWebSocketPool", "WSGIServer", "WebSocketWSGIHandler"]
 
@@ -96,10 +96,13 @@ class WebSocketWSGIHandler(WSGIHandler):  # type: ignore[misc, unused-ignore]
         finally:
             del environ[SOCKET], environ[MANAGER]
             websocket = environ.pop(WEBSOCKET, None)
-        if websocket is not None and self.code == 101:
-            self.close_connection = True  # what is left to the handler is a dummy
-            take_out(websocket, self.socket, self.rfile)
-            pool.track(websocket)
+        try:
+            if websocket is not None and self.code == 101:
+                self.close_connection = True  # what is left to the handler is a dummy
+                take_out(websocket, self.socket, self.rfile)
+                pool.track(websocket)
+        finally:
+            give_up(websocket)
 
     def finalize_headers(self) -> None:
         """Complete the headers; gevent gives a 101 a ``Content-Length``, which it must not have."""

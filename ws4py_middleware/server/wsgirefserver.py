@@ -35,7 +35,7 @@ from wsgiref.simple_server import WSGIServer as _WSGIServer
 from ..handover.answers import without_hop_by_hop
 from ..manager import WebSocketManager
 from ..opening import MANAGER
-from .wsgiutils import SOCKET, WEBSOCKET, take_out
+from .wsgiutils import SOCKET, WEBSOCKET, give_up, take_out
 
 __all__ = ["WSGIServer", "WebSocketWSGIHandler", "WebSocketWSGIRequestHandler"]
 
@@ -77,6 +77,7 @@ class WebSocketWSGIHandler(ServerHandler):
         try:
             super().finish_response()
         finally:
+            give_up(environ.get(WEBSOCKET))
             for key in (SOCKET, WEBSOCKET, MANAGER):
                 environ.pop(key, None)
 

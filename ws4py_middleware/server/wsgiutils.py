@@ -36,6 +36,7 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..admission import check_rate, find_claim
 from ..core.handshake import Upgrade, accept_request
 from ..core.policy import DeflateOptions, Policy
 from ..exc import HandshakeError
@@ -113,6 +114,7 @@ class WebSocketWSGIApplication:
         request = build_request(environ)
         try:
             agreed = accept_request(request, self.policy)
+            check_rate(environ, self.policy)
             if SOCKET in environ:
                 return self._answer(environ, start_response, agreed)
             make = functools.partial(self._make, request_environ=environ)
@@ -127,8 +129,14 @@ class WebSocketWSGIApplication:
         if manager is not None:
             manager.check_capacity(self.policy)
         protocols = None if agreed.subprotocol is None else [agreed.subprotocol]
+        claim = find_claim(environ, self.policy)
+        if claim is not None:
+            claim.check()
         # Before the 101, so that what the constructor raises is still a 500.
-        self.make_websocket(environ[SOCKET], protocols, list(agreed.extensions), environ)
+        websocket = self.make_websocket(environ[SOCKET], protocols, list(agreed.extensions), environ)
+        if claim is not None:
+            claim.enter()
+            websocket._claim = claim
         start_response("101 Switching Protocols", list(agreed.headers))
         return []
 
@@ -157,6 +165,12 @@ def make_policy(policy: Policy, protocols: Sequence[str] | None, extensions: Seq
     if extensions is not None:
         options["compression"] = (policy.deflate or DeflateOptions()) if extensions else False
     return policy.replace(**options)
+
+
+def give_up(websocket: Any) -> None:
+    """Let a WebSocket count for nobody whom no manager has been given after all."""
+    if isinstance(websocket, WebSocket) and websocket._claim is not None and websocket._link is None:
+        websocket._claim.leave()
 
 
 def take_out(websocket: WebSocket, sock: Any, file: Any) -> None:
