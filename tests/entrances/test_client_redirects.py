@@ -111,6 +111,8 @@ BASE = "ws://h.example:8000/a/b?c"
         (BASE, "https://u:p@other.example/d", "wss://other.example/d"),
         (BASE, "/caf\xc3\xa9", "ws://h.example:8000/caf%C3%A9"),
         ("wss://[::1]/a", "/d", "wss://[::1]/d"),
+        ("ws://[fe80::1%25eth0]/a", "/d", "ws://[fe80::1%25eth0]/d"),
+        ("ws://[fe80::1%25eth0]/a", "//[fe80::2]/d", "ws://[fe80::2]/d"),
         ("wss://h.example/a", "//other.example/d", "wss://other.example/d"),
         ("ws+unix:///run/s", "/d?e", "ws+unix:///run/s"),
     ],

@@ -105,15 +105,14 @@ def choose_proxy(setting: str | bool | None, target: Target) -> Proxy | None:
 
 def _is_bypassed(target: Target, entries: str) -> bool:
     host, port = target.host.rstrip("."), target.port
+    found = entries.replace(",", " ").split()  # curl takes either
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        return any(_has_name(entry.strip().lower(), host, port) for entry in entries.split(","))
-    return address.is_loopback or any(
-        _has_address(entry.strip(), address, port) for entry in entries.split(",")
-    )
+        return any(_has_name(entry.lower(), host, port) for entry in found)
+    return address.is_loopback or any(_has_address(entry, address, port) for entry in found)
 
 
 def _has_name(entry: str, host: str, port: int | None) -> bool:
@@ -121,7 +120,7 @@ def _has_name(entry: str, host: str, port: int | None) -> bool:
     if entry == "*":
         return True
     name, _, digits = entry.partition(":")
-    domain = name.removeprefix("*").removeprefix(".")
+    domain = name.removeprefix("*").removeprefix(".").removesuffix(".")
     return bool(domain) and digits in ("", str(port)) and f".{host}".endswith(f".{domain}")
 
 

@@ -129,6 +129,8 @@ def _resolve(base: Target, answer: Answer) -> Target:
         if split.scheme or split.netloc:
             raise ValueError(f"{quote(location)} leads away from a Unix socket")
         return base._replace(resource=target.resource)
+    if target.host == base.host.partition("%")[0]:
+        target = target._replace(host=base.host)  # the server does not know what we call its network
     if base.scheme == "wss" and target.scheme != "wss":
         raise ValueError(f"{quote(location)} has no TLS, unlike the URL")
     return target
