@@ -1,0 +1,119 @@
+"""Clients of a server that is being drained, and what each of them sees."""
+
+from __future__ import annotations
+
+import dataclasses
+import http.client
+import select
+import threading
+import time
+from types import TracebackType
+
+from tests.promises.attacker import Peer, upgrade
+from tests.promises.wire import BINARY, CLOSE, close_frame
+from tests.servers import Server
+
+__all__ = ["Crowd", "Seen", "SlowRequest", "wait_for_end"]
+
+
+@dataclasses.dataclass
+class Seen:
+    """What a client has seen."""
+
+    messages: int = 0
+    code: int = 0
+    reason: bytes = b""
+    when: float = 0.0
+    #: Whether TCP ended in order, after that.
+    in_order: bool = False
+
+
+class Crowd:
+    """So many clients, which do not read until they are told to."""
+
+    def __init__(self, server: Server, count: int, path: str = "/echo") -> None:
+        self.peers = [upgrade(server, path, receive_buffer=4096) for _ in range(count)]
+
+    def __enter__(self) -> Crowd:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for peer in self.peers:
+            peer.sock.close()
+
+    def send(self, data: bytes) -> None:
+        for peer in self.peers:
+            peer.send(data)
+
+    def read(self, timeout: float = 15.0) -> list[Seen]:
+        """Read all that comes, answer the Close frames, and return what there was."""
+        began = time.monotonic()
+        poll = select.poll()
+        seen = {peer.sock.fileno(): (peer, Seen()) for peer in self.peers}
+        for fd in seen:
+            poll.register(fd, select.POLLIN)
+        left = set(seen)
+        while left and (rest := began + timeout - time.monotonic()) > 0:
+            for fd, _ in poll.poll(rest * 1000):
+                peer, what = seen[fd]
+                if not _take(peer, what, began):
+                    poll.unregister(fd)
+                    left.discard(fd)
+        return [what for _, what in seen.values()]
+
+
+def _take(peer: Peer, what: Seen, began: float) -> bool:
+    if not peer.fill():
+        what.in_order = bool(what.code)
+        return False
+    while (found := peer.take_frame()) is not None:
+        if found.opcode == CLOSE:
+            what.code, what.reason = found.code, found.payload[2:]
+            what.when = time.monotonic() - began
+            peer.send(close_frame(found.code))
+        elif found.opcode == BINARY:
+            assert found.payload[:6] == b"%06d" % what.messages
+            what.messages += 1
+    return True
+
+
+class SlowRequest:
+    """An HTTP request that is being served; :meth:`result` waits for its answer."""
+
+    def __init__(self, server: Server, seconds: float) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        self._connection.request("GET", f"/slow?{seconds}", headers={"Connection": "close"})
+        self._status = 0
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with self._connection.getresponse() as response:
+            response.read()
+            self._status = response.status
+        self._connection.close()
+
+    def result(self) -> int:
+        self._thread.join()
+        return self._status
+
+
+def wait_for_end(pid: int, timeout: float) -> float:
+    """Wait for the end of a process that is no child of ours; return how long that took."""
+    began = time.monotonic()
+    while time.monotonic() - began < timeout:
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                if file.read().rpartition(")")[2].split()[0] == "Z":
+                    break
+        except FileNotFoundError:
+            break
+        time.sleep(0.01)
+    else:
+        raise AssertionError(f"{pid} has not ended within {timeout} s")
+    return time.monotonic() - began

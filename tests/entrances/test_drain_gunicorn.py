@@ -1,0 +1,155 @@
+"""gunicorn's workers end: SIGTERM, SIGHUP, max_requests, with connections, messages and HTTP under way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.entrances.drains import Crowd, SlowRequest, wait_for_end
+from tests.promises.attacker import Peer, allow_many_descriptors, upgrade
+from tests.promises.wire import TEXT, frame, request
+from tests.servers import start
+from tests.servers.live import child_pids
+
+APP = "tests.entrances.drain_app:app"
+
+WORKERS = ("sync", "gthread", "gevent", "gevent_pywsgi")
+
+#: More than the sockets hold on both sides, and less than the write limit.
+MESSAGES = 40
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_sigterm_under_load_flushes_closes_with_1001_and_finishes_http(worker: str) -> None:
+    allow_many_descriptors()
+    env = {"DRAIN_WINDOW": "0.5"}
+    with start(f"gunicorn-{worker}", APP, env=env) as server, Crowd(server, 200, "/burst") as crowd:
+        pid = server.pid
+        crowd.send(frame(TEXT, b"%d" % MESSAGES))
+        crowd.peers[-1].fill()
+        slow = SlowRequest(server, 1.0)
+        time.sleep(0.2)
+        server.signal()
+        seen = crowd.read()
+        assert {(what.code, what.messages, what.in_order) for what in seen} == {(1001, MESSAGES, True)}
+        assert slow.result() == 200
+        # Not all at once, and yet within the window; a sync worker and gevent's look once in a while only.
+        when = sorted(what.when for what in seen)
+        assert when[-1] - when[0] > 0.2
+        assert when[-1] < 2.5
+        server.process.wait(5)
+        wait_for_end(pid, 1)
+        assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_reload_closes_with_1012_and_the_new_worker_serves(worker: str) -> None:
+    with start(f"gunicorn-{worker}", APP) as server, Crowd(server, 10, "/burst") as crowd:
+        pid = server.pid
+        crowd.send(frame(TEXT, b"%d" % MESSAGES))
+        slow = SlowRequest(server, 0.5) if worker != "sync" else None
+        time.sleep(0.1)
+        server.signal(signal.SIGHUP)
+        seen = crowd.read()
+        assert {(what.code, what.messages, what.in_order) for what in seen} == {(1012, MESSAGES, True)}
+        if slow is not None:
+            assert slow.result() == 200
+        wait_for_end(pid, 5)
+        with upgrade(server) as peer:
+            peer.echo()
+            assert int(server.http().body) != pid
+            server.signal()
+            peer.expect_close(1001)
+
+
+@pytest.mark.parametrize("worker", [worker for worker in WORKERS if worker != "gevent_pywsgi"])
+def test_max_requests_closes_with_1012(worker: str) -> None:
+    options = ["--max-requests", "12"]
+    with start(f"gunicorn-{worker}", APP, options=options) as server, Crowd(server, 6) as crowd:
+        pid = server.pid
+        for _ in range(6):
+            server.http()
+        seen = crowd.read()
+        assert {(what.code, what.in_order) for what in seen} == {(1012, True)}
+        wait_for_end(pid, 5)
+        with upgrade(server) as peer:
+            peer.echo()
+
+
+def test_upgrade_meanwhile_is_503_with_retry_after() -> None:
+    """On a connection that was kept alive; those that are new go to nobody, or to the next worker."""
+    env = {"DRAIN_WINDOW": "1.5"}
+    with start("gunicorn-gthread", APP, env=env) as server, Crowd(server, 3) as crowd:
+        with Peer(server.connect()) as kept:
+            kept.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert kept.read_head() == 200
+            while int(kept.data or 0) != server.pid:
+                kept.fill()
+            kept.data = b""
+            server.signal()
+            assert crowd.peers[0].read_to_close().code == 1001
+            kept.send(request("/echo"))
+            assert kept.read_head() == 503
+            assert b"\r\nRetry-After: 5" in kept.head
+        assert [peer.read_to_close().code for peer in crowd.peers[1:]] == [1001] * 2
+
+
+def test_those_who_do_not_answer_are_cut_before_the_arbiter_kills_the_worker() -> None:
+    env = {"DRAIN_WINDOW": "20", "DRAIN_GRACE": "20"}
+    options = ["--graceful-timeout", "2"]
+    with start("gunicorn-gthread", APP, env=env, options=options) as server, Crowd(server, 5) as crowd:
+        began = time.monotonic()
+        server.signal()
+        for peer in crowd.peers:
+            assert peer.read_to_close().code == 1001
+            assert peer.read_to_end() == b""
+        server.process.wait(5)
+        assert time.monotonic() - began < 2.5
+        assert "SIGKILL" not in server.log
+
+
+@pytest.mark.parametrize("worker", ["sync", "gthread"])
+def test_signal_to_all_processes_at_once_is_an_end(worker: str) -> None:
+    """As a service manager may do: the worker knows before its arbiter does."""
+    with start(f"gunicorn-{worker}", APP) as server, Crowd(server, 3) as crowd:
+        for pid in (server.pid, server.process.pid):
+            os.kill(pid, signal.SIGTERM)
+        assert [what.code for what in crowd.read()] == [1001] * 3
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGHUP, 1012), (signal.SIGTERM, 1001)])
+def test_arbiter_without_a_socket_reloads_when_there_are_new_workers(
+    number: signal.Signals, code: int
+) -> None:
+    with start("gunicorn-gthread", APP, options=["--reuse-port"]) as server, Crowd(server, 3) as crowd:
+        server.signal(number)
+        assert [what.code for what in crowd.read()] == [code] * 3
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGHUP, 1012), (signal.SIGTERM, 1001)])
+def test_hooks_know_where_nothing_can_be_found_out(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    """The application has taken SIGTERM, and the arbiter has no socket to look at."""
+    conf = tmp_path / "conf.py"
+    conf.write_text("from ws4py_middleware.endings import on_reload, on_starting, post_worker_init\n")
+    options = ["--config", str(conf), "--reuse-port"]
+    env = {"OWN_SIGTERM": "1"}
+    with start("gunicorn-gthread", APP, options=options, env=env) as server, Crowd(server, 3) as crowd:
+        slow = SlowRequest(server, 1.0)
+        time.sleep(0.2)
+        server.signal(number)
+        seen = crowd.read()
+        assert [what.code for what in seen] == [code] * 3
+        assert max(what.when for what in seen) < 0.8
+        assert slow.result() == 200
+
+
+def test_application_with_its_own_sigterm_is_closed_at_its_exit() -> None:
+    with start("gunicorn-sync", APP, env={"OWN_SIGTERM": "1"}) as server, Crowd(server, 3) as crowd:
+        (worker,) = child_pids(server.process.pid)
+        server.signal()
+        assert [what.code for what in crowd.read()] == [1001] * 3
+        wait_for_end(worker, 5)
