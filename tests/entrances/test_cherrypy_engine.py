@@ -87,26 +87,31 @@ def test_threads_and_descriptors_do_not_grow_with_the_engines_cycles(server: Ser
     assert seen[0] == seen[1] == seen[2]
 
 
-def test_graceful_leaves_connections_alone(server: Server) -> None:
+@pytest.mark.parametrize("how", ["call", "signal"])
+def test_graceful_closes_with_1012_and_takes_new_ones_meanwhile(server: Server, how: str) -> None:
     with connect_raw(server, "/decorated") as peer:
         peer.echo()
-        before = count(server, "Bus graceful")
-        assert server.http("/graceful").body == b"done"
-        server.signal(signal.SIGUSR1)
-        wait_for(lambda: count(server, "Bus graceful") >= before + 2)
-        peer.echo()
-        peer.send(close_frame(1000))
-        peer.expect_close(1000)
+        if how == "call":
+            assert server.http("/graceful").body == b"done"
+        else:
+            server.signal(signal.SIGUSR1)
+        peer.expect_close(1012)
+        with connect_raw(server, "/decorated") as new:
+            peer.send(close_frame(1012))
+            assert end_of(peer) == ""
+            new.echo()
+            new.send(close_frame(1000))
+            new.expect_close(1000)
 
 
-def test_restart_closes_with_1001_and_the_new_process_image_serves(server: Server) -> None:
+def test_restart_closes_with_1012_and_the_new_process_image_serves(server: Server) -> None:
     with connect_raw(server, "/decorated") as peer:
         peer.echo()
         before = count(server, "Bus STARTED")
         pid = server.http("/pid").body
         assert server.http("/restart").body == b"soon"
-        peer.expect_close(1001)
-        peer.send(close_frame(1001))
+        peer.expect_close(1012)
+        peer.send(close_frame(1012))
         peer.read_to_end()
     wait_for(lambda: count(server, "Bus STARTED") > before, 15, "the new image")
     assert server.http("/pid").body == pid

@@ -41,7 +41,8 @@ The bus
 =======
 ``websocket-broadcast`` (message, binary=False) sends to all. ``handle-websocket`` (handler, peer's address)
 is the tool's word to the plugin that there is a new one. Without a plugin, the WebSockets are with the
-manager of the process.
+manager of the process. ``engine.stop()`` ends them with 1001, ``restart()`` and so the autoreloader with
+1012; ``graceful()`` ends those that there are with 1012, and waits for none.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ from ..admission import check_rate
 from ..config import ConfigError
 from ..core.handshake import accept_request
 from ..core.types import WS_VERSION
+from ..drain import GOING_AWAY, RESTART
 from ..exc import HandshakeError
 from ..functions import FunctionHandler
 from ..handover import Taken, find
@@ -433,23 +435,30 @@ class WebSocketPlugin(plugins.SimplePlugin):  # type: ignore[misc, unused-ignore
         for manager in self._managers():
             manager.closing = False
 
+    def graceful(self) -> None:
+        """End the WebSockets that there are with 1012; they may come back at once. Nobody is waited for."""
+        for manager in self._managers():
+            manager.begin_drain(*RESTART, refuse=False)
+
     @_at(10)  # before that of the server, which waits for its threads
     def stop(self) -> None:
-        """End all WebSockets with 1001; new ones are refused until the engine starts again."""
+        """End all WebSockets with 1001, or 1012 before a restart; new ones are refused until the next start."""
         self.bus.log("Terminating WebSocket processing")
         self.cleanup()
 
     def cleanup(self) -> None:
-        """Close all connections with 1001, wait a little for the answers, and end those that are left."""
+        """Close all connections, wait a little for the answers, and end those that are left."""
         self._has_stopped = True
+        ending = RESTART if self.bus.execv else GOING_AWAY
         for manager in self._managers():
+            shutdown = functools.partial(manager.shutdown, None, *ending)
             if manager.may_wait():
-                manager.shutdown()
+                shutdown()
             else:
                 # A hook of a WebSocket has stopped the engine; the closing handshakes need its thread. The
                 # engine waits for this one before the process ends.
                 manager.closing = True
-                threading.Thread(target=manager.shutdown, name="WebSocketPlugin").start()
+                threading.Thread(target=shutdown, name="WebSocketPlugin").start()
 
     def handle(self, ws_handler: Any, peer_addr: Any) -> None:
         """
