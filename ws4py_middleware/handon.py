@@ -16,6 +16,7 @@ quick for a while. Handlers that never block pay for two operations on a list ea
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from _thread import get_ident
@@ -24,8 +25,8 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .leading import Leading
     from .link import Link
-    from .manager import WebSocketManager
 
 __all__ = ["STOP_TIMEOUT", "Crew"]
 
@@ -72,7 +73,7 @@ class Crew:
     #: How long a handler class has to be quick before its callbacks run in the loop again; seconds.
     quick_time: float = 10.0
 
-    def __init__(self, manager: WebSocketManager) -> None:
+    def __init__(self, manager: Leading) -> None:
         #: How many times the leader has asked who is ready; so two turns of one link can be told apart.
         self.rounds = 0
         #: Whether the watchdog has to be woken when there is something to watch.
@@ -90,14 +91,13 @@ class Crew:
         self._leader: _Hand | None = None
         self._running: list[Link] = []  # the leader's
         self._jobs: deque[Link] = deque()  # held, and waiting for a thread
-        self._stalled: Link | None = (
-            None  # in whose turn the leader blocks, and nobody was free
-        )
+        self._stalled: Link | None = None  # in whose turn the leader blocks, and nobody was free
         self._is_over = False
         self._gone = threading.Event()
         self._watchdog: threading.Thread | None = None
         self._bell = threading.Event()
         self._warned_at = -_WARN_INTERVAL
+        self._numbers = itertools.count(2)
 
     # --- a thread ------------------------------------------------------------------------------
 
@@ -140,6 +140,7 @@ class Crew:
                 hand.take(self._jobs.popleft())
                 return True
             if self._is_over:
+                self._hands.discard(hand)
                 return False
             hand.bell.clear()
             self._idle.append(hand)
@@ -147,6 +148,8 @@ class Crew:
         with self._lock:
             if hand in self._idle:
                 self._idle.remove(hand)
+                # In one: nobody is to count on it any more.
+                self._hands.discard(hand)
                 return False
         return True
 
@@ -179,8 +182,9 @@ class Crew:
         if now - hand.since >= (self._manager.handon_after or 0):
             self.slow[kind] = now
         while not link.let_go(self._manager._watch_again):
-            link._conclude()  # it was released meanwhile, and nobody has told the handler
-        hand.link = hand.kind = None
+            link._conclude(link._told_opened)  # it was released meanwhile, and nobody has told the handler
+        with self._lock:
+            hand.link = hand.kind = None
 
     def _finish(self, hand: _Hand) -> None:
         """Note that the run is over: everything is dropped."""
@@ -189,7 +193,8 @@ class Crew:
             self._leader = None
             hand.leads = False
             idle = list(self._idle)
-        self._manager._end_run(self)
+        if self._manager._crew is self:  # and not a forked child's
+            self._manager._end_run()
         self.ended.set()
         self._bell.set()
         for other in idle:
@@ -250,9 +255,12 @@ class Crew:
                 hired = _Hand()
                 hired.take(link)
                 self._hands.add(hired)
-            else:
+            elif len(self._hands) > 1:
                 self._jobs.append(link)
                 slowest = self._find_slowest()
+            else:
+                link.let_go(self._manager._watch_again)
+                return False
         if hired is not None and not self._hire(hired):
             with self._lock:
                 self._hands.discard(hired)
@@ -264,7 +272,7 @@ class Crew:
 
     def _hire(self, hand: _Hand) -> bool:
         manager = self._manager
-        name = f"{manager.name}-{len(self._hands)}"
+        name = f"{manager.name}-{next(self._numbers)}"
         thread = threading.Thread(
             target=self._serve, args=(hand, self.idle_time), name=name, daemon=manager.daemon
         )
@@ -321,11 +329,12 @@ class Crew:
         self._stalled = None
         return True
 
-    def _find_slowest(self) -> tuple[str, float]:
+    def _find_slowest(self) -> tuple[str, float] | None:
         """Return the class whose callback has been running the longest, and how long; the lock is held."""
-        since, name = min(
-            (hand.since, hand.kind.__qualname__) for hand in self._hands if hand.kind is not None
-        )
+        busy = [(hand.since, hand.kind.__qualname__) for hand in self._hands if hand.kind is not None]
+        if not busy:
+            return None  # all have just come back
+        since, name = min(busy)
         return name, monotonic() - since
 
     def _warn(self, slowest: tuple[str, float]) -> None:
@@ -365,9 +374,10 @@ class Crew:
                 seen = self.rounds, None
                 self._sleep(seen[0])
                 quiet = 0
-            sleep(self._manager.handon_after or 1)
+            after = self._manager.handon_after
+            sleep(after or 1)
             found = self._look()
-            link = found[1]
+            link = None if after is None else found[1]
             quiet = quiet + 1 if link is None and found[0] == seen[0] else 0
             if link is None or found != seen:
                 seen = found
@@ -377,7 +387,7 @@ class Crew:
                 continue
             looks += 1
             if link._busy is not None or looks >= _PATIENCE:
-                if looks * (self._manager.handon_after or 1) >= STOP_TIMEOUT and not self._manager.running:
+                if looks * (after or 1) >= STOP_TIMEOUT and not self._manager.running:
                     self._cut(link)
                 else:
                     self._hand_on(link)
@@ -412,9 +422,10 @@ class Crew:
         with self._lock:
             if not self._promote(hand, link):
                 return
-        for link in self._manager._take_links():
-            link.hold(-1)
-            link.cut()
-            with self._lock:
-                self._jobs.append(link)
+        for other in self._manager._take_links():
+            if not self._manager._cut(other):
+                other.hold(-1)
+                other.cut()
+                with self._lock:
+                    self._jobs.append(other)
         self._finish(hand)
