@@ -40,6 +40,7 @@ def test_page_names_the_limits_and_all_that_a_hub_has() -> None:
     words = " ".join(PAGE.split())
     assert f"1 to {MAX_ROOM} characters" in words
     assert f"at most {MAX_INFO // 1024} KiB" in words
-    for name in vars(Hub):
-        if not name.startswith("_") and name not in ("deliver", "leave", "leave_all", "close"):
+    assert f"in {Hub.max_rooms:,} rooms" in words
+    for name, method in vars(Hub).items():
+        if callable(method) and name[0] != "_" and name not in ("deliver", "leave", "leave_all", "close"):
             assert f"hub.{name}(" in PAGE, name

@@ -62,6 +62,7 @@ class InRooms:
         Raises:
             RuntimeError: It is not connected yet; :meth:`opened` is the first place to join from.
             TypeError, ValueError: The room's name, or the info, is not as said here.
+            PolicyViolation: It is in ``hub.max_rooms`` rooms already, by default 1,000.
         """
         if self._link is None:
             raise RuntimeError("join() needs a connection: call it in opened(), or later")

@@ -56,6 +56,9 @@ class Hub:
         backplane: What connects it with the hubs of other processes; ``None`` for the rooms of this one.
     """
 
+    #: Most rooms that one member may be in: it may be the peer who asks for them.
+    max_rooms: int = 1000
+
     def __init__(self, backplane: Backplane | None = None) -> None:
         self._backplane = backplane
         self._processes: dict[int, _Here] = {}
@@ -82,6 +85,7 @@ class Hub:
 
         Raises:
             TypeError, ValueError: The room's name, or the info, is not as said here.
+            PolicyViolation: It is in :attr:`max_rooms` rooms already.
         """
         check_room(room)
         known = None if info is None else check_info(info)
@@ -91,7 +95,7 @@ class Hub:
         backplane = self._backplane
         runs: list[Turns] = []
         with here.lock:
-            member, is_new, is_first = here.table.join(receiver, room, known)
+            member, is_new, is_first = here.table.join(receiver, room, known, self.max_rooms)
             if backplane is not None:
                 if is_first:
                     _add(runs, here.errands, room, functools.partial(backplane.subscribe, room))
@@ -253,7 +257,9 @@ class Hub:
         Raises:
             TypeError: It is ``async def``: whoever joins may have no loop.
         """
-        self._on_joined += (_check_callback(callback),)
+        _check_callback(callback)
+        with self._here().lock:
+            self._on_joined += (callback,)
         return callback
 
     def on_left(self, callback: _Callback) -> _Callback:
@@ -262,13 +268,16 @@ class Hub:
 
         Whoever has come in leaves once: by ``leave()``, or when the connection ends, before ``closed()``.
         """
-        self._on_left += (_check_callback(callback),)
+        _check_callback(callback)
+        with self._here().lock:
+            self._on_left += (callback,)
         return callback
 
     def remove_callback(self, callback: Callback) -> None:
         """Call it no more, neither for those who come nor for those who go."""
-        self._on_joined = tuple(other for other in self._on_joined if other != callback)
-        self._on_left = tuple(other for other in self._on_left if other != callback)
+        with self._here().lock:
+            self._on_joined = tuple(other for other in self._on_joined if other != callback)
+            self._on_left = tuple(other for other in self._on_left if other != callback)
 
     # --- the process ---------------------------------------------------------------------
 
@@ -352,7 +361,7 @@ def _id(table: RoomTable, one: object) -> str | None:
     raise TypeError
 
 
-def _check_callback(callback: _Callback) -> _Callback:
+def _check_callback(callback: object) -> None:
     if inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(
         getattr(callback, "__call__", None)  # noqa: B004 - its kind is asked for
     ):
@@ -361,4 +370,3 @@ def _check_callback(callback: _Callback) -> _Callback:
         )
     if not callable(callback):
         raise TypeError(f"a callback takes a room and a member; {callback!r} cannot be called")
-    return callback

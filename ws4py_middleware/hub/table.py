@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ..exc import PolicyViolation
 from .members import Member, Receiver, make_id
 
 __all__ = ["Entry", "Exit", "RoomTable"]
@@ -51,12 +52,19 @@ class RoomTable:
         self._rooms: dict[str, dict[int, Member]] = {}
         self._places: dict[int, _Place] = {}
 
-    def join(self, receiver: Receiver, room: str, info: Mapping[str, Any] | None) -> Entry:
-        """Put a receiver into a room; one that is there gets other info, unless that is ``None``."""
+    def join(self, receiver: Receiver, room: str, info: Mapping[str, Any] | None, limit: int) -> Entry:
+        """
+        Put a receiver into a room; one that is there gets other info, unless that is ``None``.
+
+        Raises:
+            PolicyViolation: It is in so many rooms already.
+        """
         key = id(receiver)
         place = self._places.get(key)
         if place is None:
             place = self._places[key] = _Place(make_id(), {})
+        elif len(place.rooms) >= limit and room not in place.rooms:
+            raise PolicyViolation(f"it is in {len(place.rooms)} rooms, and may be in no more")
         members = self._rooms.get(room)
         is_first = members is None
         if members is None:
