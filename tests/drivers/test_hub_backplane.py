@@ -183,12 +183,23 @@ def test_subscriptions_are_those_of_the_table_whatever_threads_do() -> None:
 
 
 def test_closed_hub_begins_anew_when_it_is_used() -> None:
-    memory, hub, _, _ = pair()
+    memory, hub, _, other_hub = pair()
     Hub().close()
-    hub.publish("red", "x")
+    ann, bob = Guest(), Guest()
+    hub.join(ann, "red", {"name": "Ann"})
+    hub.join(bob, "blue")
     hub.close()
+    memory.subscribed.clear()
+    memory.wire.present.clear()
+    assert memory.calls[-1] == ("close",)
+    memory.calls.clear()
+    # Who goes while it is closed has nobody to tell; who is here when it begins anew is told of.
+    hub.leave_all(bob)
+    hub.join(ann, "red")
     hub.publish("red", "x")
-    assert [call[0] for call in memory.calls] == ["start", "publish", "close", "start", "publish"]
+    assert memory.calls == [("start",), ("subscribe", "red"), ("enter", "red"), ("publish", "red")]
+    assert other_hub.publish("red", "y") == 0
+    assert ann.heard == [b"x", b"y"]
 
 
 def test_forked_child_starts_its_backplane() -> None:

@@ -58,7 +58,12 @@ class Backplane(Protocol):
         """
 
     def close(self) -> None:
-        """End; :meth:`start` may be called again. Again does nothing."""
+        """
+        End; :meth:`start` may be called again, and brings back nothing: the hub tells of its members anew.
+
+        Again does nothing. A backplane that has ended by itself, with the interpreter, takes what is called
+        after that without a word: connections end later, and their members leave.
+        """
 
     def publish(self, room: str, payload: bytes, is_text: bool, exclude: tuple[str, ...] = ()) -> None:
         """

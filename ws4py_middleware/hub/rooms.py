@@ -96,7 +96,7 @@ class Hub:
         runs: list[Turns] = []
         with here.lock:
             member, is_new, is_first = here.table.join(receiver, room, known, self.max_rooms)
-            if backplane is not None:
+            if backplane is not None and here.started:
                 if is_first:
                     _add(runs, here.errands, room, functools.partial(backplane.subscribe, room))
                 if is_new or known is not None:
@@ -137,7 +137,7 @@ class Hub:
         room, member, is_last = exit_
         backplane = self._backplane
         runs: list[Turns] = []
-        if backplane is not None:
+        if backplane is not None and here.started:
             _add(runs, here.errands, room, functools.partial(backplane.exit, room, member.id))
             if is_last:
                 _add(runs, here.errands, room, functools.partial(backplane.unsubscribe, room))
@@ -282,12 +282,14 @@ class Hub:
     # --- the process ---------------------------------------------------------------------
 
     def close(self) -> None:
-        """Let the backplane end. Members stay in their rooms, and the next use begins anew."""
+        """Let the backplane end. Members stay in their rooms; the next join or publish begins anew."""
         backplane = self._backplane
         if backplane is not None:
             here = self._here()
-            here.started = False
-            backplane.close()
+            with here.starting:
+                with here.lock:
+                    here.started = False
+                backplane.close()
 
     def _here(self) -> _Here:
         """Return what there is in this process; a forked child begins with nothing."""
@@ -304,13 +306,28 @@ class Hub:
     def _ready(self) -> _Here:
         """Return the same, with the backplane at work."""
         here = self._here()
-        backplane = self._backplane
-        if backplane is not None and not here.started:
-            with here.starting:  # start() does not wait, so that neither do others
-                if not here.started:
-                    backplane.start(self.deliver)
-                    here.started = True
+        if self._backplane is not None and not here.started:
+            for room, runs in self._start(self._backplane, here):
+                _run(room, runs)
         return here
+
+    def _start(self, backplane: Backplane, here: _Here) -> list[tuple[str, list[Turns]]]:
+        """Start the backplane; return what is to be run, for who has come before."""
+        due: list[tuple[str, list[Turns]]] = []
+        with here.starting:  # start() does not wait, so that neither do others; but for the end of close()
+            if here.started:
+                return due
+            backplane.start(self.deliver)
+            with here.lock:
+                here.started = True
+                for room in here.table.rooms():
+                    runs: list[Turns] = []
+                    _add(runs, here.errands, room, functools.partial(backplane.subscribe, room))
+                    for member in here.table.members(room):
+                        enter = functools.partial(backplane.enter, room, member.id, member.info)
+                        _add(runs, here.errands, room, enter)
+                    due.append((room, runs))
+        return due
 
 
 def _has_ended(receiver: Receiver) -> bool:
