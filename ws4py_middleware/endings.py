@@ -36,6 +36,8 @@ from typing import Any
 from .drain import GOING_AWAY, RESTART, Ending
 
 __all__ = [
+    "SETTLE_TIME",
+    "ask_ending",
     "find_ending",
     "is_ending",
     "on_reload",
@@ -51,7 +53,7 @@ _INTERVAL = 0.1
 
 #: An arbiter that ends closes its sockets before it tells its workers; but a service manager may tell all of
 #: them at once. For so long it is looked at again; seconds.
-_SETTLE_TIME = 0.25
+SETTLE_TIME = 0.25
 
 #: What is left for the exit itself, of the time that a server gives; seconds.
 _MARGIN = 1.0
@@ -127,15 +129,29 @@ def find_ending(wait: Callable[[float], object]) -> tuple[Ending, float | None]:
     Returns:
         What peers are to be told, and the seconds that are left for it; ``None``: it is not known.
     """
+    ending, left = ask_ending()
+    if ending is None:
+        wait(SETTLE_TIME)
+        ending, left = ask_ending(settled=True)
+    return ending or GOING_AWAY, left
+
+
+def ask_ending(*, settled: bool = False) -> tuple[Ending | None, float | None]:
+    """
+    Do the same as :func:`find_ending`, and wait for nothing.
+
+    Args:
+        settled: Whether :data:`SETTLE_TIME` has passed since this was asked before.
+
+    Returns:
+        The same, or ``None`` where it cannot be told before that.
+    """
     server = _find_server()
     if server is None:
         return (RESTART if _is_reloaded() else GOING_AWAY), None
-    server.notice(monotonic())
-    ending = server.explain(monotonic())
-    if ending is None:
-        wait(_SETTLE_TIME)
-        ending = server.explain(monotonic() + _SETTLE_TIME) or RESTART
-    return ending, server.time_left(monotonic())
+    now = monotonic()
+    server.notice(now)
+    return server.explain(now, settled=settled), server.time_left(now)
 
 
 class _Watch:
@@ -214,7 +230,7 @@ class _Worker:
         limit = max(limit - _MARGIN, limit / 2)
         return max(0.0, limit - (0.0 if self._noticed_at is None else now - self._noticed_at))
 
-    def explain(self, now: float) -> Ending | None:
+    def explain(self, now: float, *, settled: bool = False) -> Ending | None:
         """Tell whether another one takes its place; ``None``: that cannot be told yet."""
         worker = self._worker
         if os.getppid() != worker.ppid:
@@ -226,7 +242,7 @@ class _Worker:
             return RESTART if self._has_successors() else GOING_AWAY
         if not listens:
             return GOING_AWAY
-        settled = self._noticed_at is not None and now - self._noticed_at >= _SETTLE_TIME
+        settled = settled or (self._noticed_at is not None and now - self._noticed_at >= SETTLE_TIME)
         return RESTART if settled else None
 
     def _arbiter_listens(self) -> bool | None:

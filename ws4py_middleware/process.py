@@ -72,6 +72,7 @@ def get_task_manager() -> TaskManager:
         manager = _task_managers[loop] = TaskManager()
         atexit.unregister(_stop_task_managers)
         atexit.register(_stop_task_managers)
+        watch(manager)
     return manager
 
 

@@ -3,8 +3,9 @@ Shutdowns: close the WebSockets of an event loop before its web server ends.
 
 ASGI servers tell the application of their end, by ``lifespan.shutdown``, when they have waited for
 its connections, or have cut them. So SIGTERM and SIGINT are heard here first, from the first
-WebSocket on: all are closed with 1001, and when they are, after a second at most, the server hears of
-the signal. There are two ways for it to have asked for that, and both are public:
+WebSocket on: all are closed with 1001 (1012 where :mod:`.endings` knows of a reload), and when they
+are, a second after the last at most, the server hears of the signal. There are two ways for it to
+have asked for that, and both are public:
 
 * a handler by ``signal.signal()``, as uvicorn's and Daphne's: one of ours is put in its place, which
   calls it afterwards;
@@ -28,6 +29,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from .drain import GOING_AWAY
+from .endings import SETTLE_TIME, ask_ending
 from .tasks import TaskManager
 
 __all__ = ["DRAIN_TIME", "chain_signals"]
@@ -80,9 +83,16 @@ class _Shutdown:
     def begin(self, then: Callable[[], Any]) -> None:
         """Close all connections, and then do something; in the loop's thread."""
         if self._task is None:
-            self._task = self.loop.create_task(self._manager.shutdown_async(grace=DRAIN_TIME))
+            self._task = self.loop.create_task(self._end())
         # Not in the task: what a handler raises, such as KeyboardInterrupt, is for the loop.
         self._task.add_done_callback(lambda task: then())
+
+    async def _end(self) -> None:
+        ending, left = ask_ending()
+        if ending is None:
+            await asyncio.sleep(SETTLE_TIME)
+            ending, left = ask_ending(settled=True)
+        await self._manager.shutdown_async(left, *(ending or GOING_AWAY), grace=DRAIN_TIME)
 
 
 class _Chained:

@@ -442,7 +442,7 @@ class WebSocketPlugin(plugins.SimplePlugin):  # type: ignore[misc, unused-ignore
 
     @_at(10)  # before that of the server, which waits for its threads
     def stop(self) -> None:
-        """End all WebSockets with 1001, or 1012 before a restart; new ones are refused until the next start."""
+        """End all WebSockets with 1001, or 1012 before a restart; new ones are refused from now on."""
         self.bus.log("Terminating WebSocket processing")
         self.cleanup()
 

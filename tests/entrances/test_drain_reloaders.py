@@ -1,0 +1,105 @@
+"""Werkzeug's and Django's development servers, which begin anew when a file has changed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.promises.attacker import upgrade
+from tests.promises.wire import close_frame
+from tests.servers import ROOT, Server, wait_for
+from tests.servers.live import free_port
+
+APP = """
+from ws4py_middleware import EchoWebSocket, WebSocketMiddleware
+
+def page(environ, start_response):
+    start_response("200 OK", [("Content-Length", "5")])
+    return [b"hello"]
+
+app = WebSocketMiddleware(page, {"/echo": EchoWebSocket})
+"""
+
+WERKZEUG = """
+import sys
+from werkzeug.serving import run_simple
+from site_of_test import app
+
+run_simple("127.0.0.1", int(sys.argv[1]), app, use_reloader=True, reloader_interval=0.1,
+           reloader_type="stat", threaded=True)
+"""
+
+DJANGO = """
+import sys
+from django.conf import settings
+from django.core.management import execute_from_command_line
+from django.utils.autoreload import StatReloader
+
+StatReloader.SLEEP_TIME = 0.1
+settings.configure(DEBUG=True, SECRET_KEY="-", ALLOWED_HOSTS=["*"], USE_TZ=True, ROOT_URLCONF="site_of_test",
+                   WSGI_APPLICATION="site_of_test.app")
+execute_from_command_line(["manage.py", "runserver", "--skip-checks", f"127.0.0.1:{sys.argv[1]}"])
+"""
+
+
+@contextlib.contextmanager
+def run(script: str, directory: Path) -> Iterator[Server]:
+    """Run a development server, and the process that it starts anew."""
+    (directory / "site_of_test.py").write_text(APP + "urlpatterns: list = []\n")
+    (directory / "serve.py").write_text(textwrap.dedent(script))
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    log, port = directory / "log", free_port()
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "serve.py", str(port)],
+            cwd=directory,
+            env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    server = Server("werkzeug", port, process, log, False)
+    try:
+        wait_until_it_serves(server)
+        yield server
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def wait_until_it_serves(server: Server) -> None:
+    def serves() -> bool:
+        with contextlib.suppress(OSError):
+            return server.http().body == b"hello"
+        return False
+
+    wait_for(serves, 20, "the server")
+
+
+@pytest.mark.parametrize("script", [WERKZEUG, DJANGO], ids=["werkzeug", "django"])
+def test_changed_file_closes_with_1012_and_ctrl_c_with_1001(script: str, tmp_path: Path) -> None:
+    with run(script, tmp_path) as server:
+        with upgrade(server) as peer:
+            peer.echo()
+            path = tmp_path / "site_of_test.py"
+            # Again, if it had not looked at the files before.
+            while not select.select([peer.sock], [], [], 0.5)[0]:
+                path.write_text(path.read_text() + "changed = True\n")
+            peer.expect_close(1012)
+            peer.send(close_frame(1012))
+            peer.read_to_end()
+        wait_until_it_serves(server)
+        with upgrade(server) as peer:
+            peer.echo()
+            os.killpg(server.process.pid, signal.SIGINT)
+            peer.expect_close(1001)
