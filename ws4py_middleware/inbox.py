@@ -41,7 +41,7 @@ class Inbox:
     that reading has to stop.
     """
 
-    __slots__ = ("_limit", "_messages", "_size", "_size_limit", "_waiters", "ended", "wanted")
+    __slots__ = ("_is_cut", "_limit", "_messages", "_size", "_size_limit", "_waiters", "ended", "wanted")
 
     def __init__(self, policy: Policy) -> None:
         #: Whether anybody has asked for a message.
@@ -53,6 +53,7 @@ class Inbox:
         self._limit = policy.receive_queue_messages
         self._size_limit = policy.receive_queue_size
         self._waiters: list[Waker] = []
+        self._is_cut = False
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -62,8 +63,16 @@ class Inbox:
         """Whether the bound is reached, and somebody takes messages away."""
         return self.wanted and self._at_bound()
 
-    def put(self, message: Message) -> None:
-        """Append a message, and wake one who waits for it."""
+    def put(self, message: Message, *, is_last_call: bool = False) -> None:
+        """
+        Append a message, and wake one who waits for it.
+
+        Args:
+            is_last_call: What finds no room is left out, and so is all that follows: there is no gap.
+        """
+        if is_last_call and (self._is_cut or self.is_full):
+            self._is_cut = True
+            return
         if not self.wanted:
             while self._messages and self._at_bound():
                 self._drop_first()

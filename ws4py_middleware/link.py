@@ -428,10 +428,8 @@ class Link(Outgoing):
     def deliver(self, message: Message) -> None:
         """Put a message into the inbox, for :meth:`receive`."""
         with self._lock:
-            inbox = self._open_inbox()
             # After close() nobody makes room any more, and the peer's Close frame is still to be read.
-            if not inbox.is_full or self.conn.state is _OPEN:
-                inbox.put(message)
+            self._open_inbox().put(message, is_last_call=self.conn.state is not _OPEN)
 
     def expect_receive(self) -> None:
         """Lose no message until it is asked for, from the first one on."""

@@ -152,6 +152,21 @@ def test_a_socket_that_the_application_closes_is_a_lost_connection() -> None:
     assert "closed the socket" in str(errors)
 
 
+@pytest.mark.parametrize("cls", CLASSES)
+def test_what_is_read_after_close_has_no_gap(cls: type[WebSocketBaseClient]) -> None:
+    def script(visit: Visit) -> None:
+        visit.accept(b"".join(text(str(number)) for number in range(500)))
+        visit.answer_close()
+
+    with scripted(script) as server, cls(server.url, receive_queue_messages=4) as client:
+        numbers = [int(str(client.receive(BOUND)))]
+        client.close()
+        for message in client:
+            numbers.append(int(str(message)))
+            time.sleep(0.001)  # slower than they come
+    assert numbers == list(range(len(numbers)))
+
+
 # --- connecting it twice ---------------------------------------------------------------------------------
 
 
