@@ -197,7 +197,8 @@ class WebSocketBaseClient(ClientBase):
         """
         Send a message; see :meth:`.WebSocket.send`.
 
-        Without a manager it returns when the network has taken it all, unless it is called in a hook.
+        Without a manager it returns when the network has taken it all; not when it is called in a hook, nor
+        when another thread waits, in :meth:`receive` or :meth:`run`: that one sends the rest while it does.
         """
         try:
             super().send(payload, binary)
