@@ -2,70 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from tests.drivers.peer import EchoRecorder, Peer, Recorder, wait_until
+from tests.drivers.gates import Gate, blocked, echo
+from tests.drivers.peer import EchoRecorder
 from tests.drivers.threads import ThreadHost, host, threads
 from ws4py_middleware.exc import ConnectionClosed
 from ws4py_middleware.messaging import Message
 
 __all__ = ["host", "threads"]
-
-
-class Gate(Recorder):
-    """Waits in its hooks until it is let through."""
-
-    where = "message"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inside = threading.Event()
-        self.go_on = threading.Event()
-        self.threads: list[int] = []
-
-    def block(self) -> None:
-        self.threads.append(threading.get_ident())
-        self.inside.set()
-        assert self.go_on.wait(20)
-
-    def on_opened(self) -> None:
-        if self.where == "opened":
-            self.block()
-
-    def on_message(self, message: Message) -> None:
-        if self.where == "message":
-            self.block()
-        self.send(message.data)
-
-    def on_closed(self, code: int) -> None:
-        if self.where == "closed":
-            self.block()
-
-
-def echo(peer: Peer, text: str = "hello") -> None:
-    peer.send(text)
-    assert peer.read() == text
-
-
-@contextlib.contextmanager
-def blocked(host: ThreadHost, gate: Gate) -> Iterator[Peer]:
-    """Have a hook that blocks, and let it go in the end."""
-    peer = host.connect(gate)
-    try:
-        if gate.where == "message":
-            peer.send("one")
-        elif gate.where == "closed":
-            wait_until(lambda: gate.seen)
-            peer.close()
-        assert gate.inside.wait(10)
-        yield peer
-    finally:
-        gate.go_on.set()
 
 
 @pytest.mark.parametrize("where", ["opened", "message", "closed"])
@@ -105,6 +53,8 @@ def test_messages_behind_one_that_blocks_come_in_order_and_one_by_one(host: Thre
 
 def test_what_a_blocking_hook_has_sent_leaves_at_once(threads: ThreadHost) -> None:
     class Talker(Gate):
+        more = threading.Event()
+
         def on_message(self, message: Message) -> None:
             self.send("before")
             self.block()
@@ -112,12 +62,11 @@ def test_what_a_blocking_hook_has_sent_leaves_at_once(threads: ThreadHost) -> No
             assert self.more.wait(20)
 
     talker = Talker()
-    talker.more = threading.Event()  # type: ignore[attr-defined]
     with blocked(threads, talker) as peer:
         assert peer.read() == "before"
         talker.go_on.set()
         assert peer.read() == "after"
-        talker.more.set()  # type: ignore[attr-defined]
+        talker.more.set()
         peer.finish()
     talker.wait_closed()
 
