@@ -8,6 +8,7 @@ and ``others``, ``members``; and answers what came of it. ``GET /rooms`` tells w
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -70,6 +71,16 @@ class AsyncVisitor(AsyncWebSocket):
         await self.send(obey(self, message))
 
 
+def visit(ws: WebSocket) -> None:
+    for message in ws:
+        ws.send(obey(ws, message))
+
+
+async def visit_async(ws: AsyncWebSocket) -> None:
+    async for message in ws:
+        await ws.send(obey(ws, message))
+
+
 class Member1000(WebSocket):
     """One of many: it is in the room at once."""
 
@@ -98,14 +109,15 @@ def wsgi(environ: dict[str, Any], start_response: Callable[..., object]) -> Iter
 
 async def asgi(scope: Any, receive: Any, send: Any) -> None:
     assert scope["type"] == "http"
-    body = serve(scope["path"], scope["query_string"].decode())
+    # In a thread, as a view that is no coroutine.
+    body = await asyncio.to_thread(serve, scope["path"], scope["query_string"].decode())
     head = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": head})
     await send({"type": "http.response.body", "body": body})
 
 
-app = WebSocketMiddleware(wsgi, {"/ws": Visitor, "/many": Member1000})
-asgi_app = WebSocketASGI(asgi, {"/ws": AsyncVisitor, "/many": Member1000})
+app = WebSocketMiddleware(wsgi, {"/ws": Visitor, "/function": visit, "/many": Member1000})
+asgi_app = WebSocketASGI(asgi, {"/ws": AsyncVisitor, "/function": visit_async})
 
 
 def make_cherrypy() -> Any:
@@ -128,9 +140,15 @@ def make_cherrypy() -> Any:
         def ws(self) -> None:
             """Let everybody in."""
 
-    for page in (Root.index, Root.rooms, Root.say, Root.ws):
+        def function(self) -> None:
+            """Let everybody in."""
+
+    for page in (Root.index, Root.rooms, Root.say, Root.ws, Root.function):
         cherrypy.expose(page)
-    config = {"/ws": {"tools.websocket.on": True, "tools.websocket.handler_cls": Visitor}}
+    config = {
+        "/ws": {"tools.websocket.on": True, "tools.websocket.handler_cls": Visitor},
+        "/function": {"tools.websocket.on": True, "tools.websocket.handler_cls": visit},
+    }
     return cherrypy.Application(Root(), "", config)
 
 

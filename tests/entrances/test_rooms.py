@@ -62,12 +62,12 @@ class Visitor:
 
 
 @contextlib.contextmanager
-def visitors(server: Server, count: int) -> Iterator[list[Visitor]]:
+def visitors(server: Server, count: int, path: str = "/ws") -> Iterator[list[Visitor]]:
     """Let some in; when they are gone, the rooms are as before."""
     before = rooms(server)
     with contextlib.ExitStack() as stack:
         yield [
-            Visitor(stack.enter_context(connect(server.ws_url + "/ws", compression=None, max_size=None)))
+            Visitor(stack.enter_context(connect(server.ws_url + path, compression=None, max_size=None)))
             for _ in range(count)
         ]
     wait_for(lambda: rooms(server) == before, 10, "the rooms to be left")
@@ -120,6 +120,23 @@ def test_presence_is_told_however_a_connection_ends(server: Server) -> None:
             ann.ask(join="red", info={"name": "Ann"})
             assert json.loads(watcher.hear()) == ["joined", "red", {"name": "Ann"}, 1]
         assert json.loads(watcher.hear()) == ["left", "red", {"name": "Ann"}, 0]
+
+
+def test_functions_are_members_too(server: Server) -> None:
+    with visitors(server, 1) as (ann,):
+        ann.ask(join="red", info={"name": "Ann"})
+        with visitors(server, 2, "/function") as (bob, eve):
+            bob.ask(join="red")
+            eve.ask(join="red")
+            assert bob.ask(publish="red", text="1", others=True) == 2
+            assert ann.ask(publish="red", text="2") == 3
+            assert say(server, "red", "3") == 3
+            assert [bob.hear(), bob.hear()] == ["2", "3"]
+            assert [eve.hear(), eve.hear(), eve.hear()] == ["1", "2", "3"]
+            bob.reset()
+            wait_for(lambda: len(rooms(server)["red"]) == 2)
+            eve.ask(leave="red")
+            assert rooms(server) == {"red": [{"name": "Ann"}]}
 
 
 def test_callback_that_raises_ends_nothing(server: Server) -> None:
