@@ -155,7 +155,12 @@ class WebSocketProtocol(StreamProtocol):
             websocket._claim = claim
         self._stop_alarm()
         self._head = None
-        self._run(websocket, manager, AsyncioTransport(transport, manager), upgrade, head, early)
+        try:
+            self._run(websocket, manager, AsyncioTransport(transport, manager), upgrade, head, early)
+        except BaseException:
+            if claim is not None:
+                claim.leave()
+            raise
 
     def _run(
         self,
@@ -171,8 +176,6 @@ class WebSocketProtocol(StreamProtocol):
         try:
             manager.attach(websocket, stream, upgrade=upgrade, policy=self.policy, early=early)
         except BaseException:
-            if websocket._claim is not None:
-                websocket._claim.leave()
             stream.abort()
             raise
         self.ws = websocket
