@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -115,6 +117,37 @@ def test_members_are_told_apart_by_identity_alone() -> None:
     assert hub.websockets("red")[0] is bob
     assert hub.publish("red", "y") == 1
     assert bob.heard == [b"x", b"y"]
+
+
+class Slotted:
+    __slots__ = ()
+    is_open = True
+
+    def deliver(self, message: PreparedMessage, /) -> bool:
+        return True
+
+
+def test_who_keeps_its_own_member_waits_for_no_garbage_collection() -> None:
+    hub, told = Hub(), []
+    hub.on_left(lambda room, member: told.append(member.websocket is not None))
+
+    class Keeping(Guest):
+        me: Member
+
+    guest = Keeping()
+    member = guest.me = hub.join(guest, "red")
+    alive = weakref.ref(guest)
+    gc.disable()
+    try:
+        del guest
+        assert member.websocket is alive() is hub.websockets("red")[0]
+        hub.leave_all(hub.websockets("red")[0])
+        assert alive() is member.websocket is None
+    finally:
+        gc.enable()
+    assert told == [True]
+    slotted = Slotted()
+    assert hub.join(slotted, "red").websocket is slotted
 
 
 def test_exclude_is_one_or_several_of_any_kind() -> None:

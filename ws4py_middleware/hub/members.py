@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+import weakref
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ..core.prepared import PreparedMessage
@@ -29,16 +29,42 @@ class Receiver(Protocol):
         """Take a message; never wait and never raise. Return whether it was queued."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Member:
-    """Somebody in a room."""
+    """
+    Somebody in a room; not to be changed, but by joining again.
 
-    #: The same in all rooms of one hub that it is in at the same time, and of nobody else.
-    id: str
-    #: What it came in with; not to be changed here, but by joining again.
-    info: Mapping[str, Any]
-    #: The WebSocket; ``None`` when its connection is in another process.
-    websocket: Any = None
+    Args:
+        id: The same in all rooms of one hub that it is in at the same time, and of nobody else.
+        info: What it came in with.
+        websocket: Whose member this is.
+    """
+
+    __slots__ = ("_refer", "id", "info")
+
+    def __init__(self, id: str, info: Mapping[str, Any], websocket: Receiver | None = None) -> None:
+        self.id = id
+        self.info = info
+        # Who keeps its own member makes no circle, which would wait for some garbage collection.
+        self._refer: Callable[[], Receiver | None] = _nobody if websocket is None else _refer_to(websocket)
+
+    @property
+    def websocket(self) -> Any:
+        """The WebSocket; ``None`` when its connection is in another process, or has ended long ago."""
+        return self._refer()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id} {self.info!r}>"
+
+
+def _refer_to(receiver: Receiver) -> Callable[[], Receiver | None]:
+    try:
+        return weakref.ref(receiver)
+    except TypeError:  # it has __slots__, and none for this
+        return lambda: receiver
+
+
+def _nobody() -> None:
+    return None
 
 
 def make_id() -> str:

@@ -18,7 +18,7 @@ from ..messaging import Message
 from .backplane import Backplane, Envelope
 from .members import Member, Receiver, check_info, check_room, make_id
 from .messages import prepare
-from .table import Exit, RoomTable
+from .table import Exit, RoomTable, Seat
 from .turns import Turns
 
 __all__ = ["Hub"]
@@ -104,7 +104,8 @@ class Hub:
                     _add(runs, here.errands, room, enter)
             if is_new:
                 for callback in self._on_joined:
-                    _add(runs, here.tellings, room, functools.partial(callback, room, member))
+                    call = functools.partial(_tell, callback, room, member, receiver)
+                    _add(runs, here.tellings, room, call)
         _run(room, runs)
         # Once more behind the entry: whoever has ended since is seen here, or leaves behind it.
         if _has_ended(receiver):
@@ -134,7 +135,7 @@ class Hub:
 
     def _note(self, here: _Here, exit_: Exit) -> list[Turns]:
         """Add what follows from leaving, under the lock; return what is to be run behind it."""
-        room, member, is_last = exit_
+        room, member, receiver, is_last = exit_
         backplane = self._backplane
         runs: list[Turns] = []
         if backplane is not None and here.started:
@@ -142,7 +143,8 @@ class Hub:
             if is_last:
                 _add(runs, here.errands, room, functools.partial(backplane.unsubscribe, room))
         for callback in self._on_left:
-            _add(runs, here.tellings, room, functools.partial(callback, room, member))
+            call = functools.partial(_tell, callback, room, member, receiver)
+            _add(runs, here.tellings, room, call)
         return runs
 
     # --- publishing ----------------------------------------------------------------------
@@ -177,14 +179,14 @@ class Hub:
         prepared = prepare(message)
         here = self._ready()
         with here.lock:
-            members = here.table.members(room)
+            seats = here.table.seats(room)
             excluded = None if exclude is None else _ids(here.table, exclude)
         if excluded:
-            members = [member for member in members if member.id not in excluded]
+            seats = [seat for seat in seats if seat.member.id not in excluded]
         backplane = self._backplane
         if backplane is None:
-            return _deliver(members, prepared)
-        count = len(members) if backplane.echoes else _deliver(members, prepared)
+            return _deliver(seats, prepared)
+        count = len(seats) if backplane.echoes else _deliver(seats, prepared)
         backplane.publish(room, bytes(prepared.data), prepared.is_text, tuple(excluded or ()))
         return count
 
@@ -197,11 +199,11 @@ class Hub:
         """
         here = self._here()
         with here.lock:
-            members = here.table.members(envelope.room)
+            seats = here.table.seats(envelope.room)
         exclude = envelope.exclude
         if exclude:
-            members = [member for member in members if member.id not in exclude]
-        return _deliver(members, PreparedMessage(envelope.payload, envelope.is_text))
+            seats = [seat for seat in seats if seat.member.id not in exclude]
+        return _deliver(seats, PreparedMessage(envelope.payload, envelope.is_text))
 
     # --- presence ------------------------------------------------------------------------
 
@@ -228,7 +230,7 @@ class Hub:
         """Return the WebSockets in a room whose connections are in this process, in the order of coming."""
         here = self._here()
         with here.lock:
-            return [member.websocket for member in here.table.members(room)]
+            return [seat.receiver for seat in here.table.seats(room)]
 
     def rooms(self) -> list[str]:
         """Return the rooms that have members in this process."""
@@ -345,13 +347,18 @@ def _add(runs: list[Turns], turns: Turns, room: str, call: Callable[[], object])
         runs.append(turns)
 
 
-def _deliver(members: list[Member], prepared: PreparedMessage) -> int:
+def _tell(callback: Callback, room: str, member: Member, receiver: Receiver) -> None:
+    """Call a callback, whose member's WebSocket is there until then."""
+    callback(room, member)
+
+
+def _deliver(seats: list[Seat], prepared: PreparedMessage) -> int:
     count = 0
-    for member in members:
+    for _, receiver in seats:
         try:
-            count += bool(member.websocket.deliver(prepared))
+            count += bool(receiver.deliver(prepared))
         except Exception:  # not a WebSocket's; one receiver's fault is not that of those behind it
-            logger.exception("a message could not be delivered to %r", member.websocket)
+            logger.exception("a message could not be delivered to %r", receiver)
     return count
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ..exc import PolicyViolation
 from .members import Member, Receiver, make_id
 
-__all__ = ["Entry", "Exit", "RoomTable"]
+__all__ = ["Entry", "Exit", "RoomTable", "Seat"]
 
 
 class Entry(NamedTuple):
@@ -26,6 +26,7 @@ class Exit(NamedTuple):
 
     room: str
     member: Member
+    receiver: Receiver
     #: Nobody is left.
     is_last: bool
 
@@ -38,6 +39,13 @@ class _Place(NamedTuple):
     rooms: dict[str, None]
 
 
+class Seat(NamedTuple):
+    """Somebody in a room, with who gets the messages: a member alone does not keep its receiver."""
+
+    member: Member
+    receiver: Receiver
+
+
 class RoomTable:
     """
     Who is in which room.
@@ -48,8 +56,8 @@ class RoomTable:
 
     def __init__(self) -> None:
         # By id(): what a handler class makes of == and hash() must not be called under anybody's lock. A
-        # receiver whose id() is here is held by its members, so that nobody else can have the same.
-        self._rooms: dict[str, dict[int, Member]] = {}
+        # receiver whose id() is here is held by its seats, so that nobody else can have the same.
+        self._rooms: dict[str, dict[int, Seat]] = {}
         self._places: dict[int, _Place] = {}
 
     def join(self, receiver: Receiver, room: str, info: Mapping[str, Any] | None, limit: int) -> Entry:
@@ -65,42 +73,46 @@ class RoomTable:
             place = self._places[key] = _Place(make_id(), {})
         elif len(place.rooms) >= limit and room not in place.rooms:
             raise PolicyViolation(f"it is in {len(place.rooms)} rooms, and may be in no more")
-        members = self._rooms.get(room)
-        is_first = members is None
-        if members is None:
-            members = self._rooms[room] = {}
-        member = members.get(key)
-        is_new = member is None
-        if member is None or info is not None:
+        seats = self._rooms.get(room)
+        is_first = seats is None
+        if seats is None:
+            seats = self._rooms[room] = {}
+        seat = seats.get(key)
+        is_new = seat is None
+        if seat is None or info is not None:
             # In the place of the one before, which keeps the order.
-            member = members[key] = Member(place.id, info or {}, receiver)
+            seat = seats[key] = Seat(Member(place.id, info or {}, receiver), receiver)
         place.rooms[room] = None
-        return Entry(member, is_new, is_first)
+        return Entry(seat.member, is_new, is_first)
 
     def leave(self, receiver: Receiver, room: str) -> Exit | None:
         """Take a receiver out of a room; ``None`` when it was not there."""
         key = id(receiver)
-        members = self._rooms.get(room)
-        member = None if members is None else members.pop(key, None)
-        if members is None or member is None:
+        seats = self._rooms.get(room)
+        seat = None if seats is None else seats.pop(key, None)
+        if seats is None or seat is None:
             return None
-        if not members:
+        if not seats:
             del self._rooms[room]
         place = self._places[key]
         del place.rooms[room]
         if not place.rooms:
             del self._places[key]
-        return Exit(room, member, not members)
+        return Exit(room, seat.member, receiver, not seats)
 
     def leave_all(self, receiver: Receiver) -> list[Exit]:
         """Take a receiver out of all its rooms, in the order of joining."""
         exits = [self.leave(receiver, room) for room in self.rooms_of(receiver)]
         return [exit_ for exit_ in exits if exit_ is not None]
 
-    def members(self, room: str) -> list[Member]:
+    def seats(self, room: str) -> list[Seat]:
         """Return who is in a room, in the order of coming."""
-        members = self._rooms.get(room)
-        return [] if members is None else list(members.values())
+        seats = self._rooms.get(room)
+        return [] if seats is None else list(seats.values())
+
+    def members(self, room: str) -> list[Member]:
+        """Return the same, without who gets the messages."""
+        return [seat.member for seat in self.seats(room)]
 
     def rooms(self) -> list[str]:
         """Return the rooms that have members."""
