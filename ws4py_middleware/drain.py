@@ -24,6 +24,10 @@ logger = logging.getLogger("ws4py_middleware")
 _DEFAULTS = Policy()
 
 
+#: What two readings of a clock may differ by that mean the same time; seconds.
+_SAME_TIME = 0.1
+
+
 class Ending(NamedTuple):
     """What peers are told of the end, :rfc:`6455#section-7.4.1`."""
 
@@ -110,9 +114,9 @@ class Drain:
         return None
 
     def hasten(self, when: float) -> None:
-        """Have it end at some time at the latest; if that is sooner, all are closed now."""
+        """Have it end at some time at the latest; if that is really sooner, all are closed now."""
         with self._lock:
-            is_sooner = when < self._end
+            is_sooner = when < self._end - _SAME_TIME
             self._end = min(when, self._end)
         if is_sooner:
             self.close_rest()

@@ -106,14 +106,14 @@ def shut_down_at_exit(manager: Registry) -> None:
 
     With 1012 if another process takes the place of this one, else with 1001; see :mod:`.endings`.
     """
-    end = functools.partial(_shut_down, manager, os.getpid())
+    end = functools.partial(_shut_down, manager)
     atexit.register(end)
     call_at_exit(end)
     watch(manager)
 
 
-def _shut_down(manager: Registry, pid: int) -> None:
-    if pid != os.getpid():
+def _shut_down(manager: Registry) -> None:
+    if manager._pid != os.getpid():
         return  # a forked child must not speak on its parent's connections
     if not len(manager):
         manager.shutdown()

@@ -268,8 +268,11 @@ class Registry(ABC):
         Raises:
             ValueError: The code may not be sent, :rfc:`6455#section-7.4`, or a time is below 0.
         """
-        if os.getpid() == self._pid:
-            self._finish(self.begin_drain(code, reason, window=window, grace=grace, timeout=timeout))
+        if os.getpid() != self._pid:
+            return
+        drain = self.begin_drain(code, reason, window=window, grace=grace, timeout=timeout)
+        if not any(link.is_mine for link in list(self._links.values())):
+            self._finish(drain)
 
     def begin_drain(
         self,
@@ -420,6 +423,8 @@ class Registry(ABC):
             del self._links[link.fd]
             if not self._links:
                 self._emptied.set()
+                if self._drain is not None:
+                    self._timers.cancel(self._drain)
             return True
 
 

@@ -488,7 +488,7 @@ class TaskManager(Registry):
         self._aio.add_reader(number, read)
 
     def _wait_empty(self, timeout: float) -> bool:
-        if self._aio.is_closed():
+        if self._aio.is_closed() or not self._aio.is_running() or self.is_here():
             return False
         self._emptied.wait(timeout)
         return True
