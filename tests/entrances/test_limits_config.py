@@ -10,7 +10,8 @@ import pytest
 
 from tests.entrances.config_handlers import Chat, is_member
 from tests.entrances.in_process import site
-from ws4py_middleware import Rate
+from tests.servers import ROOT
+from ws4py_middleware import Policy, Rate, WebSocket
 from ws4py_middleware.config import ConfigError, websockets_from_config
 from ws4py_middleware.server.cherrypysettings import read_settings
 
@@ -87,3 +88,16 @@ def test_cherrypy_says_them_too() -> None:
         read_settings({"max_connections_per_key": 5})
     with pytest.raises(ConfigError, match=re.escape("tools.websocket.reauthorize")):
         read_settings({"reauthorize": f"{HANDLERS}:is_membr"})
+
+
+def test_code_of_the_security_page_runs() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "security.md").read_text(), re.DOTALL)
+    namespace: dict[str, Any] = {"app": site, "routes": {"/": Chat}, "WebSocket": WebSocket, "Policy": Policy}
+    found = [block for block in blocks if "max_connections_per_key" in block or "max_lifetime" in block]
+    assert len(found) == 2
+    for block in found:
+        exec(block, namespace)
+    policy = namespace["app"].policy
+    assert policy.handshake_rate == Rate(30, per=60)
+    assert policy.connection_key({"user_id": "ann"}) == "ann"
+    assert namespace["Chat"].policy.max_lifetime == 3600
