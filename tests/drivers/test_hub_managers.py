@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -169,3 +171,20 @@ def test_peer_that_asks_for_ever_more_rooms_is_bounded(house: House) -> None:
     assert house.hub.rooms() == ["2", "3", "4"]
     peer.finish()
     house.host.wait_closed(ann)
+
+
+def test_who_has_gone_waits_for_no_garbage_collection(house: House) -> None:
+    ann, peer = house.visit("red")
+    ann.me = ann.join("red")  # type: ignore[attr-defined]
+    del ann.on_opened
+    alive = weakref.ref(ann)
+    gc.collect()
+    gc.disable()
+    try:
+        peer.finish()
+        house.host.wait_closed(ann)
+        house.told.clear()
+        del ann
+        house.host.wait_until(lambda: alive() is None)
+    finally:
+        gc.enable()
