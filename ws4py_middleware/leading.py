@@ -157,13 +157,16 @@ class Leading(Registry):
     def _tend(self, link: Link, events: int) -> None:
         """See to a link that another thread has: it is not read from, but it may be sent to."""
         try:
-            if events & WRITE or link.blocked:  # TLS may have to read before it can write
-                link.on_writable()
-            if events & HANGUP:
-                link.on_hangup()
-                self.ignore(link)  # it would be told for ever
-            elif events & READ:
-                self.update(link)
+            with link._lock:
+                if not link.held:
+                    return  # it has just come back, and is told again
+                if events & WRITE or link.blocked:  # TLS may have to read before it can write
+                    link.on_writable()
+                if events & HANGUP:
+                    link.on_hangup()
+                    self.ignore(link)  # it would be told for ever
+                elif events & READ:
+                    self.update(link)
         except Exception as error:  # noqa: BLE001 - as in _dispatch
             link.on_fault(error)
 
