@@ -11,7 +11,7 @@ import pytest
 
 from tests.entrances.drains import Crowd, SlowRequest, wait_for_end
 from tests.promises.attacker import Peer, allow_many_descriptors, upgrade
-from tests.promises.wire import TEXT, frame, request
+from tests.promises.wire import TEXT, close_frame, frame, request
 from tests.servers import start
 from tests.servers.live import child_pids
 
@@ -145,6 +145,22 @@ def test_hooks_know_where_nothing_can_be_found_out(number: signal.Signals, code:
         assert [what.code for what in seen] == [code] * 3
         assert max(what.when for what in seen) < 0.8
         assert slow.result() == 200
+
+
+def test_hooks_tell_the_asgi_worker_of_a_reload(tmp_path: Path) -> None:
+    conf = tmp_path / "conf.py"
+    conf.write_text("from ws4py_middleware.endings import on_reload, on_starting, post_worker_init\n")
+    options = ["--config", str(conf)]
+    with start("gunicorn-asgi", "tests.entrances.asgi_app:app", options=options) as server:
+        for number, code in ((signal.SIGHUP, 1012), (signal.SIGTERM, 1001)):
+            with upgrade(server) as peer:
+                pid = server.pid
+                peer.echo()
+                server.signal(number)
+                peer.expect_close(code)
+                peer.send(close_frame(code))
+                peer.read_to_end()
+            wait_for_end(pid, 5)
 
 
 def test_application_with_its_own_sigterm_is_closed_at_its_exit() -> None:
