@@ -61,6 +61,8 @@ _MARGIN = 1.0
 #: Workers that a reload has started are not older, when it ends the old ones; seconds.
 _NEW = 15.0
 
+_PROC = Path("/proc")
+
 #: The number of reloads, in memory that the arbiter and all its workers share.
 _shared: mmap.mmap | None = None
 
@@ -257,7 +259,7 @@ class _Worker:
         """Tell whether as many workers as there are to be have been started in this moment."""
         ppid = self._worker.ppid
         try:
-            children = Path(f"/proc/{ppid}/task/{ppid}/children").read_text().split()
+            children = (_PROC / f"{ppid}/task/{ppid}/children").read_text().split()
             ages = [_read_age(int(pid)) for pid in children if int(pid) != os.getpid()]
         except OSError:
             return False
@@ -266,7 +268,7 @@ class _Worker:
 
 
 def _read_descriptors(pid: int) -> Iterator[str]:
-    directory = f"/proc/{pid}/fd"
+    directory = f"{_PROC}/{pid}/fd"
     for name in os.listdir(directory):
         try:
             yield os.readlink(f"{directory}/{name}")
@@ -276,7 +278,7 @@ def _read_descriptors(pid: int) -> Iterator[str]:
 
 def _read_age(pid: int) -> float:
     """Return since when a process runs; seconds."""
-    started = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    started = int((_PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()[19])
     return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
 
 

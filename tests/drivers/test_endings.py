@@ -1,0 +1,172 @@
+"""How a process finds out why it ends: a worker of gunicorn's, in a process that is its own arbiter."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.workers.sync import SyncWorker
+
+from ws4py_middleware import endings
+from ws4py_middleware.drain import GOING_AWAY, RESTART
+from ws4py_middleware.endings import ask_ending, find_ending, is_ending, watch
+
+
+@pytest.fixture(autouse=True)
+def _anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_shown", "_server", "_shared"):
+        monkeypatch.setattr(endings, name, None)
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A worker that takes this very process for its arbiter, which listens."""
+    monkeypatch.setattr(os, "getppid", os.getpid)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        worker = SyncWorker(1, os.getpid(), [listener], None, 15, Config(), None)
+        before = signal.signal(signal.SIGTERM, worker.handle_exit)
+        yield worker
+        signal.signal(signal.SIGTERM, before)
+        worker.tmp.close()
+
+
+class Manager:
+    def __init__(self) -> None:
+        self.owners: list[Any] = []
+        self.begun: list[Any] = []
+
+    def schedule(self, owner: Any, when: float) -> None:
+        self.owners.append(owner)
+
+    def begin_drain(self, code: int, reason: str, *, timeout: float | None) -> None:
+        self.begun.append((code, reason, timeout))
+
+
+def test_process_without_gunicorn_has_nothing_to_watch() -> None:
+    manager = Manager()
+    watch(manager)
+    assert manager.owners == []
+    assert not is_ending()
+    assert ask_ending() == (GOING_AWAY, None)
+
+
+def test_watch_asks_until_the_worker_ends_and_then_begins_the_drain(worker: Any) -> None:
+    manager = Manager()
+    watch(manager)
+    (owner,) = manager.owners
+    owner.on_deadline(100.0)
+    assert (len(manager.owners), is_ending()) == (2, False)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert is_ending()
+    owner.on_deadline(100.1)  # it listens; but perhaps it was not quick enough
+    owner.on_deadline(100.2)
+    assert (len(manager.owners), manager.begun) == (4, [])
+    owner.on_deadline(100.4)
+    ((code, reason, timeout),) = manager.begun
+    assert (code, reason) == RESTART
+    assert timeout == pytest.approx(28.7)
+    assert len(manager.owners) == 4
+
+
+def test_arbiter_that_closes_its_sockets_meanwhile_has_ended(worker: Any) -> None:
+    watch(Manager())
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        worker.sockets[0].close()
+
+    assert find_ending(wait)[0] == GOING_AWAY
+    assert waited == [endings.SETTLE_TIME]
+    assert ask_ending()[0] == GOING_AWAY  # now at once
+
+
+def test_arbiter_that_still_listens_then_reloads(worker: Any) -> None:
+    assert ask_ending()[0] is None
+    ending, left = find_ending(lambda seconds: None)
+    assert ending == RESTART
+    assert left is not None
+    assert 28 < left <= 29
+
+
+def test_max_requests_needs_no_second_look_and_no_proc(worker: Any) -> None:
+    worker.nr = worker.max_requests = 5
+    assert ask_ending()[0] == RESTART
+
+
+def test_worker_whose_arbiter_is_gone_has_no_successor(worker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker.nr = worker.max_requests = 5
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert ask_ending()[0] == GOING_AWAY
+
+
+def test_time_is_the_shorter_of_gunicorns_two(worker: Any) -> None:
+    worker.cfg.set("timeout", 0)
+    worker.cfg.set("graceful_timeout", 10)
+    assert ask_ending()[1] == pytest.approx(9, abs=0.1)
+    worker.cfg.set("timeout", 1)
+    assert ask_ending()[1] == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("why", ["reuse_port", "no proc"])
+def test_where_sockets_are_not_seen_new_workers_tell(
+    worker: Any, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if why == "reuse_port":
+        worker.cfg.set("reuse_port", True)
+    else:
+
+        def refuse(pid: int) -> Iterator[str]:
+            raise PermissionError(13, f"/proc/{pid}/fd")
+
+        monkeypatch.setattr(endings, "_read_descriptors", refuse)
+    worker.cfg.set("workers", 2)
+    # Not of the children that other tests may have left; and this process is older.
+    monkeypatch.setattr(endings, "_NEW", 0.3)
+    time.sleep(0.35)
+    command = [sys.executable, "-c", "input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as first:
+        assert ask_ending()[0] == GOING_AWAY
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as second:
+            assert ask_ending()[0] == RESTART
+            for process in (first, second):
+                process.communicate(b"\n")
+
+
+def test_system_without_proc_knows_of_max_requests_only(worker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = Path("/proc/nobody")
+    monkeypatch.setattr(endings, "_PROC", missing)
+    assert ask_ending()[0] == GOING_AWAY
+    worker.nr = worker.max_requests = 5
+    assert ask_ending()[0] == RESTART
+
+
+def test_hooks_tell_of_a_reload_that_comes_after_them(worker: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the application's own
+    assert ask_ending() == (GOING_AWAY, None)
+    endings.on_starting(None)
+    endings.on_reload(None)  # that of somebody before
+    endings.post_worker_init(worker)
+    assert ask_ending()[0] is None
+    endings.on_reload(None)
+    assert ask_ending()[0] == RESTART
+
+
+@pytest.mark.parametrize("name", ["RUN_MAIN", "WERKZEUG_RUN_MAIN"])
+def test_reloader_reloads_when_a_module_has_changed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endings, "_since", time.time())
+    monkeypatch.setenv(name, "true")
+    assert ask_ending() == (GOING_AWAY, None)
+    monkeypatch.setattr(endings, "_since", os.stat(__file__).st_mtime - 1)
+    assert ask_ending() == (RESTART, None)
+    monkeypatch.delenv(name)
+    assert ask_ending() == (GOING_AWAY, None)
