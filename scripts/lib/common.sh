@@ -94,6 +94,13 @@ ensure_node() {
     echo "$wanted" >"$folder/node_modules/.installed"
 }
 
+# ensure_redis -- a redis-server (or valkey-server) on PATH. The tests start their own; Debian's service is
+# not needed.
+ensure_redis() {
+    if command -v redis-server >/dev/null || command -v valkey-server >/dev/null; then return 0; fi
+    apt_install redis-server
+}
+
 # ensure_chromium -- a chromium on PATH: Debian's; elsewhere (Ubuntu's package is a snap, which cannot
 # see the profiles that tests make) the one that Playwright fetches, linked into .venv/bin.
 ensure_chromium() {

@@ -53,13 +53,18 @@ class Hub:
     A forked child has the same hub without its parent's members.
 
     Args:
-        backplane: What connects it with the hubs of other processes; ``None`` for the rooms of this one.
+        backplane: What connects it with the hubs of other processes, or the address of a Redis that does,
+            such as ``redis://localhost:6379/0``; ``None`` for the rooms of this one.
     """
 
     #: Most rooms that one member may be in: it may be the peer who asks for them.
     max_rooms: int = 1000
 
-    def __init__(self, backplane: Backplane | None = None) -> None:
+    def __init__(self, backplane: Backplane | str | None = None) -> None:
+        if isinstance(backplane, str):
+            from .redis import RedisBackplane  # it needs an extra
+
+            backplane = RedisBackplane(backplane)
         self._backplane = backplane
         self._processes: dict[int, _Here] = {}
         self._on_joined: tuple[Callback, ...] = ()
@@ -213,12 +218,13 @@ class Hub:
 
         With a backplane it may wait for the network.
         """
+        check_room(room)
         here = self._ready()
         backplane = self._backplane
         everyone: Mapping[str, Mapping[str, Any]] = {}
         if backplane is not None:
             try:
-                everyone = backplane.members(check_room(room))
+                everyone = backplane.members(room)
             except Exception:
                 logger.exception("who else is in the room %r could not be found out", room)
         with here.lock:
@@ -228,6 +234,7 @@ class Hub:
 
     def websockets(self, room: str) -> list[Any]:
         """Return the WebSockets in a room whose connections are in this process, in the order of coming."""
+        check_room(room)
         here = self._here()
         with here.lock:
             return [seat.receiver for seat in here.table.seats(room)]

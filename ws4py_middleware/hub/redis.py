@@ -1,0 +1,187 @@
+"""
+Rooms across processes and machines, through Redis or Valkey.
+
+::
+
+    hub = Hub("redis://localhost:6379/0")           # also rediss:// and unix:///run/redis.sock
+    set_hub(hub)                                    # that of every WebSocket in this process
+
+    hub.publish("lobby", "lunch is ready")          # a view, a management command, a job in a queue
+
+It needs the extra ``redis``. Nothing is connected before the first use in a process; a forked worker has
+connections of its own. Two threads (greenlets, where gevent has patched them) speak to the Redis; nobody who
+publishes, joins or leaves waits for it, unless ``queue_policy="wait"`` wants that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .backplane import Envelope
+from .redis_options import Options
+from .redis_session import Session
+
+__all__ = ["RedisBackplane"]
+
+
+class RedisBackplane:
+    """
+    Connects the hubs of all processes that use the same Redis.
+
+    A message gets to each member once at most, and what one process publishes arrives in its order. When the
+    Redis goes away, connections stay open and members in the same process get everything as before; what is
+    published then is kept, within bounds, and sent when it is back. What others publish while this process is
+    not connected is missed. Members of other processes are not seen meanwhile.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://`` with the options of redis-py behind a ``?``.
+        queue_policy: What becomes of messages that cannot be sent at once. ``"drop-oldest"`` keeps them, and
+            beyond the bounds drops what has waited longest. ``"raise"`` keeps nothing for a Redis that is
+            away, and raises :exc:`ConnectionError`. ``"wait"`` waits until Redis has the message, and raises
+            it after ``publish_timeout``; where a loop of asyncio runs it cannot wait, and is as ``"raise"``.
+        publish_timeout: Seconds for that, and for what is still to be sent when the process ends.
+        max_message_size: Most bytes of a message, both ways; ``None`` for no limit.
+        max_queue: Most messages that wait.
+        max_queue_size: Most bytes of them together.
+        presence_timeout: Seconds after which the members of a process that was killed vanish.
+        prefix: What keys and channels begin with; who shares a Redis and no rooms has another one.
+
+    Raises:
+        ImportError: redis-py is missing.
+        ValueError: The URL is of another kind, or a number makes no sense.
+    """
+
+    #: Members in the same process get a message from their hub at once, and not through Redis.
+    echoes = False
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        queue_policy: str = "drop-oldest",
+        publish_timeout: float = 2.0,
+        max_message_size: int | None = 1_048_576,
+        max_queue: int = 1000,
+        max_queue_size: int = 8 * 1_048_576,
+        presence_timeout: float = 30.0,
+        prefix: str = "ws4py",
+    ) -> None:
+        self._options = Options(
+            url,
+            queue_policy,
+            publish_timeout,
+            max_message_size,
+            max_queue,
+            max_queue_size,
+            presence_timeout,
+            prefix,
+        )
+        self._options.check()
+        self._session: Session | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._options.where}>"
+
+    # --- what a hub calls ----------------------------------------------------------------
+
+    def start(self, deliver: Callable[[Envelope], object]) -> None:
+        """Begin to connect."""
+        self.close()
+        # A forked child makes its own; that of its parent is left as it is, with its locks and its sockets.
+        self._session = Session(self._options, deliver)
+        self._session.start()
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        """
+        Send what there still is, within ``publish_timeout``, and end; again does nothing.
+
+        It is called when the interpreter exits. Who ends otherwise, such as a child of
+        :mod:`multiprocessing`, calls ``hub.close()``.
+        """
+        session, self._session = self._session, None
+        atexit.unregister(self.close)
+        if session is not None and session.pid == os.getpid():
+            session.close()
+
+    def publish(self, room: str, payload: bytes, is_text: bool, exclude: tuple[str, ...] = ()) -> None:
+        """
+        Let Redis have a message.
+
+        Raises:
+            ConnectionError: It cannot be sent, and ``queue_policy`` says that this is to be known.
+            ValueError: It is longer than ``max_message_size``.
+        """
+        limit = self._options.max_message_size
+        if limit is not None and len(payload) > limit:
+            raise ValueError(
+                f"a message for other processes has at most {limit} bytes (max_message_size); "
+                f"this has {len(payload)}, and only members in this process have got it"
+            )
+        session = self._get()
+        policy = self._options.queue_policy
+        if policy == "drop-oldest":
+            session.add(room, payload, is_text, exclude, within=None)
+        elif policy == "raise" or _has_loop():
+            session.check_here()
+            session.add(room, payload, is_text, exclude, within=0)
+        else:
+            timeout = self._options.publish_timeout
+            session.wait(session.add(room, payload, is_text, exclude, within=timeout), timeout)
+
+    def subscribe(self, room: str) -> None:
+        """Bring what others publish to a room; a moment passes until they reach it."""
+        self._get().subscribe(room)
+
+    def unsubscribe(self, room: str) -> None:
+        """Bring no more of a room."""
+        self._get().unsubscribe(room)
+
+    def enter(self, room: str, member_id: str, info: Mapping[str, Any]) -> None:
+        """Let others know of a member."""
+        self._get().enter(room, member_id, info)
+
+    def exit(self, room: str, member_id: str) -> None:
+        """Let others know that a member has left."""
+        self._get().exit(room, member_id)
+
+    def members(self, room: str) -> Mapping[str, Mapping[str, Any]]:
+        """Return the members in other processes; none while the Redis is away."""
+        return self._get().members(room)
+
+    # --- figures -------------------------------------------------------------------------
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether messages go out and come in at this moment, in this process."""
+        session = self._session
+        return session is not None and session.pid == os.getpid() and session.is_connected
+
+    def stats(self) -> dict[str, int]:
+        """
+        Return the figures of this process, since it began.
+
+        ``sent`` and ``received`` count messages; ``queued`` and ``queued_bytes`` are what waits now. Those
+        that got lost are ``dropped`` (by the bounds, or when the process ended), ``refused`` (by Redis) and
+        ``malformed`` (what came and was no message, or too long). ``repeated`` ones came twice and were left
+        out, ``outages`` counts lost connections, and ``rooms`` those that are subscribed.
+        """
+        return self._get().stats()
+
+    def _get(self) -> Session:
+        session = self._session
+        if session is None:
+            raise RuntimeError("a hub calls start() first: publish by the hub that this was given to")
+        return session
+
+
+def _has_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
