@@ -58,6 +58,10 @@ def test_what_is_no_name_of_a_room_is_refused(room: Any, error: type[Exception],
         hub.join(Guest(), room)
     with pytest.raises(error, match=words):
         hub.publish(room, "x")
+    for ask in (hub.members, hub.websockets):
+        with pytest.raises(error, match=words):
+            ask(room)
+    hub.leave(Guest(), room)
     assert hub.rooms() == []
 
 
