@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..messaging import Message
 from ..process import get_task_manager
-from ..tasklink import TaskLink, TaskWaiter
+from ..tasklink import TaskLink, TaskWaiter, _is_cancelled
 from .away import Attempt, Call, Campaign, Reconnecting, Returning, Step, Wait
 from .backoff import Backoff
 from .dialing import Deadline
@@ -41,6 +41,12 @@ class ReturningTaskLink(Returning, TaskLink):
         self.reconnecting.stop()
         super().go_away(code, reason)
 
+    def discard(self) -> None:
+        """Clear up; when nobody was told of the end, its task was cancelled, and no other one is wanted."""
+        if not self.is_closed:
+            self.reconnecting.stop()
+        super().discard()
+
     @property
     def has_room(self) -> bool:
         """Whether nobody has to wait before sending more."""
@@ -49,7 +55,8 @@ class ReturningTaskLink(Returning, TaskLink):
     async def wait_for_room(self) -> None:
         """Wait until little waits for the peer, or for the next connection; or there is none."""
         await super().wait_for_room()
-        await self.reconnecting.wait(lambda: self.reconnecting.has_room)
+        if not self.is_mine:  # there is no room before this hook returns
+            await self.reconnecting.wait_for_room()
 
 
 class TaskReconnecting(Reconnecting):
@@ -141,10 +148,16 @@ class TaskReconnecting(Reconnecting):
             waiter = TaskWaiter()
             self._add_waiter(waiter)
             try:
-                await waiter.wait(_left(deadline))
+                if not until():  # another thread may have made it so meanwhile
+                    await waiter.wait(_left(deadline))
             finally:
                 self._remove_waiter(waiter)
         return True
+
+    async def wait_for_room(self) -> None:
+        """Wait until little waits for the next connection, unless the caller is on the way to it."""
+        if self._task is None or self._task is not asyncio.current_task():
+            await self.wait(lambda: self.has_room)
 
     async def finish(self) -> None:
         """Wait until nothing is done about it any more."""
@@ -203,7 +216,10 @@ class TaskReconnecting(Reconnecting):
                 outcome = step.function(*step.args)
                 if inspect.isawaitable(outcome):
                     await outcome
-            except Exception:
+            except BaseException as error:
+                ends = isinstance(error, asyncio.CancelledError) and _is_cancelled()
+                if ends or isinstance(error, KeyboardInterrupt):
+                    raise
                 logger.exception("%r raised an exception between two connections", self.client)
         elif isinstance(step, Attempt):
             return await self._dial(campaign)

@@ -8,6 +8,7 @@ the other; whoever carries it out in a thread, a greenlet or a task only waits, 
 
 from __future__ import annotations
 
+import logging
 import time
 from _thread import RLock
 from abc import ABC, abstractmethod
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..core.types import Buffer, State
+from ..core.types import Buffer, CloseCode, State
 from ..exc import ConnectionClosed, HandshakeError
 from ..inbox import Waker
 from ..link import Link, Loop, TransportLike
@@ -29,16 +30,9 @@ if TYPE_CHECKING:
     from ..core.policy import Policy
     from .base import ClientBase
 
-__all__ = [
-    "Attempt",
-    "AwayQueue",
-    "Call",
-    "Campaign",
-    "Reconnecting",
-    "Returning",
-    "Step",
-    "Wait",
-]
+__all__ = ["Attempt", "AwayQueue", "Call", "Campaign", "Reconnecting", "Returning", "Step", "Wait"]
+
+logger = logging.getLogger("ws4py_middleware")
 
 #: What a message costs beside its payload, about: the head of its frame.
 _MESSAGE_COST = 14
@@ -73,16 +67,19 @@ class AwayQueue:
             Whether that is settled: it waits, or it was dropped. If not, the sender has to wait
             (``block``) or to give up (``disconnect``).
         """
-        size = len(data) + _MESSAGE_COST
-        while self._messages and self.size + size > self._limit:
+        while not self.has_room(len(data)):
             if self._policy == "drop-newest":
                 return True
             if self._policy != "drop-oldest":
                 return False
             self.take()
         self._messages.append((data, is_text))
-        self.size += size
+        self.size += len(data) + _MESSAGE_COST
         return True
+
+    def has_room(self, size: int) -> bool:
+        """Tell whether one more message is within the bound."""
+        return not self._messages or self.size + size + _MESSAGE_COST <= self._limit
 
     def first(self) -> tuple[bytes, bool] | None:
         """Return the oldest message, and whether it is text; ``None`` when none waits."""
@@ -123,14 +120,13 @@ class Attempt:
 
 
 Step = Call | Wait | Attempt
+_Steps = Generator[Step, Exception | None, None]
 
 
 class Campaign:
     """What is to be done until there is a connection again, or it is given up."""
 
-    def __init__(
-        self, steps: Generator[Step, Exception | None, None], manager: Registry | None = None
-    ) -> None:
+    def __init__(self, steps: _Steps, manager: Registry | None = None) -> None:
         self._steps = steps
         #: In whose hands the client was, and is to be again.
         self.manager = manager
@@ -212,9 +208,13 @@ class Reconnecting(ABC):
 
     def persist(self, error: Exception) -> bool:
         """Go on after the first attempt has failed, if that is wanted; return whether it is."""
-        if not (self.backoff.first and self.backoff.retries(error)) or self._is_stopped:
+        if not (self.backoff.first and self._retries(error)):
             return False
-        self._start(error, None)
+        with self._lock:
+            if self._is_stopped:
+                return False
+            campaign = self.campaign = Campaign(self._make_steps(error))
+        self._begin(campaign)
         return True
 
     def landed(self, link: Link) -> None:
@@ -237,14 +237,19 @@ class Reconnecting(ABC):
         with self._lock:
             if self.link is not link or self._ended is link:
                 return
-            self._ended = link
             if monotonic() - self._since >= self.backoff.maximum:
                 self._attempt = 0
-            goes_on = self._may_return(link)
-        if goes_on:
-            self._start(_describe_end(link), link)
-        else:
-            self._end()
+            campaign = None
+            if self._may_return(link):
+                manager = link.loop if isinstance(link.loop, Registry) else None
+                campaign = Campaign(self._make_steps(_describe_end(link)), manager)
+            else:
+                self._waiting.clear()
+            # Both at once: else whoever asks in between is told that it was the last one.
+            self._ended, self.campaign = link, campaign
+        self._changed()
+        if campaign is not None:
+            self._begin(campaign)
 
     def stop(self) -> None:
         """Note that the application wants no connection any more."""
@@ -271,38 +276,30 @@ class Reconnecting(ABC):
 
     def _may_return(self, link: Returning) -> bool:
         """Tell whether another connection comes after one that has ended, or is about to."""
-        if self.is_hopeless:
+        if self.is_hopeless or (isinstance(link.loop, Registry) and link.loop.is_ending):
+            return False  # nobody wants it, or would run it
+        return link.conn.state is _OPEN or self._retries(_describe_end(link))
+
+    def _retries(self, cause: Exception) -> bool:
+        try:
+            return self.backoff.retries(cause)
+        except Exception:
+            logger.exception("%r cannot tell what to try again", self.backoff)
             return False
-        if isinstance(link.loop, Registry) and link.loop.is_ending:
-            return False  # nobody would run it
-        return link.conn.state is _OPEN or self.backoff.retries(_describe_end(link))
 
     # --- the campaign ----------------------------------------------------------------------------
 
-    def _start(self, cause: Exception, link: Returning | None) -> None:
-        manager = None if link is None or not isinstance(link.loop, Registry) else link.loop
-        campaign = Campaign(self._make_steps(cause), manager)
-        with self._lock:
-            if self._is_stopped:
-                return
-            self.campaign = campaign
-        self._changed()
-        self._begin(campaign)
-
-    def _make_steps(self, cause: Exception) -> Generator[Step, Exception | None, None]:
-        backoff = self.backoff
-        client = self.client
+    def _make_steps(self, cause: Exception) -> _Steps:
+        backoff, client = self.backoff, self.client
         while True:
             is_last = backoff.attempts is not None and self._attempt >= backoff.attempts
-            if is_last or not backoff.retries(cause):
+            if is_last or not self._retries(cause):
                 yield Call(client.unhandled_error, (self._give_up(cause),))
                 self._end()
                 return
             self._attempt += 1
-            asked = None
-            if isinstance(cause, HandshakeError):
-                asked = parse_retry_after(cause.headers, time.time())
-            delay = backoff.delay(self._attempt, asked)
+            headers = cause.headers if isinstance(cause, HandshakeError) else ()
+            delay = backoff.delay(self._attempt, parse_retry_after(headers, time.time()))
             when = monotonic() + delay
             yield Call(client.reconnecting, (self._attempt, delay, cause))
             yield Wait(when)
@@ -344,6 +341,8 @@ class Reconnecting(ABC):
         with self._lock:
             self.given_up = error
         self._end()
+        if link.conn.state is _OPEN:  # its opened() has not returned yet; what waited for that is gone
+            link.fail(CloseCode.TRY_AGAIN_LATER, str(error))
         raise error
 
     def holds(self, link: Returning) -> bool:
@@ -363,7 +362,7 @@ class Reconnecting(ABC):
     def is_full(self, size: int) -> bool:
         """Tell whether a message would have to wait for room."""
         with self._lock:
-            return bool(self._waiting) and self._waiting.size + size > self.client.policy.write_limit
+            return not self._waiting.has_room(size)
 
     @property
     def has_room(self) -> bool:
@@ -421,8 +420,7 @@ class Reconnecting(ABC):
 
 def _describe_end(link: Returning) -> ConnectionClosed:
     code, reason = link.conn.close_code, link.conn.close_reason
-    said = f"{code} {reason}".rstrip()
-    return ConnectionClosed(f"the connection has ended with {said}", code, reason)
+    return ConnectionClosed(f"the connection has ended with {code} {reason}".rstrip(), code, reason)
 
 
 class Returning(Link):
@@ -449,13 +447,27 @@ class Returning(Link):
                 super().send_message(data, is_text)
                 return
             except ConnectionClosed:
-                if client._link is self and not self.reconnecting.holds(self):
+                # While connect() is at work there is none.
+                if client._link in (self, None) and not self.reconnecting.holds(self):
                     raise
         current.send_message(data, is_text)  # it has come back while its sender looked away, or waited
 
     def begin_fragments(self) -> bool:
-        """Send in fragments only what can be sent now."""
-        return not self.reconnecting.holds(self) and super().begin_fragments()
+        """Send in fragments only what can be sent now, and on this connection."""
+        if self._is_past() or self.reconnecting.holds(self) or not super().begin_fragments():
+            return False
+        if not self._is_past():
+            return True
+        self.end_fragments()  # it was lost while others had their turn
+        return False
+
+    def _is_past(self) -> bool:
+        return self.conn.state is not _OPEN or self.reconnecting.client._link is not self
+
+    def close(self, code: int | None, reason: str) -> None:
+        """Begin the closing handshake: no other connection is wanted, also when a message has said so."""
+        self.reconnecting.stop()
+        super().close(code, reason)
 
     def push(self, data: bytes, is_text: bool) -> None:
         """Send a message that has waited, behind nothing and without a bound: there was one before."""

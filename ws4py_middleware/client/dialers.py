@@ -62,7 +62,7 @@ class Dialers:
         while (errand := self._next()) is not None:
             try:
                 errand()
-            except Exception:
+            except BaseException:
                 logger.exception("a fault of ours in connecting again")
             del errand  # it is not to be kept until the next one comes
 

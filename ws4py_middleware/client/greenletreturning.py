@@ -73,6 +73,9 @@ class GreenletReconnecting(BlockingReconnecting):
                         if self.campaign is not campaign:
                             return
                 self._finish(campaign, self._do(campaign, step))
+        except BaseException:
+            self._abandon(campaign)  # somebody has killed this greenlet
+            raise
         finally:
             if self._worker is me:
                 self._worker = None

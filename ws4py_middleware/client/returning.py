@@ -173,7 +173,10 @@ class BlockingReconnecting(Reconnecting):
         if isinstance(step, Call):
             try:
                 step.function(*step.args)
-            except Exception:
+            except BaseException as error:
+                # As in other hooks: what others wait for, or run in, is not ended by sys.exit().
+                if not isinstance(error, Exception) and not self._is_shared:
+                    raise
                 logger.exception("%r raised an exception between two connections", self.client)
         elif isinstance(step, Attempt):
             client = self.client
@@ -183,6 +186,15 @@ class BlockingReconnecting(Reconnecting):
                 return error
             return self._land(campaign, sock, early)
         return None
+
+    @property
+    def _is_shared(self) -> bool:
+        return self.link is not None and self.link.loop.is_shared
+
+    def _abandon(self, campaign: Campaign) -> None:
+        """Give a campaign up that nobody carries out any more, but others wait for."""
+        if self.campaign is campaign:
+            self.stop()
 
     def _finish(self, campaign: Campaign, result: Exception | None = None) -> None:
         if self.campaign is campaign:
@@ -200,7 +212,7 @@ class BlockingReconnecting(Reconnecting):
         try:
             link = client._begin(sock, early)
             if campaign.manager is not None and not isinstance(link.loop, Registry):
-                campaign.manager._adopt(link)  # it was added by hand before, too
+                campaign.manager._add(client)  # it was added by hand before, too
         except Exception as error:  # noqa: BLE001 - it is the result
             failed = client._link
             if isinstance(failed, Returning) and old is not None and failed is not old:
@@ -265,6 +277,7 @@ class _Dial:
         self._opened: tuple[Any, bytes] | None = None
         self._client = client
         self._deadline = deadline
+        self._lock = threading.Lock()
 
     def run(self, done: Callable[[_Dial], bool]) -> None:
         """Dial; ``done`` tells whether anybody wants to know what came of it."""
@@ -278,7 +291,8 @@ class _Dial:
 
     def take(self) -> tuple[Any, bytes] | None:
         """Return the connection once, and what came behind the 101."""
-        opened, self._opened = self._opened, None
+        with self._lock:
+            opened, self._opened = self._opened, None
         return opened
 
     def drop(self) -> None:
@@ -339,6 +353,9 @@ class ThreadReconnecting(BlockingReconnecting):
                     return
                 else:
                     self._finish(campaign, self._do(campaign, step))
+        except BaseException:
+            self._abandon(campaign)
+            raise
         finally:
             self._worker = None
 
@@ -380,9 +397,11 @@ class ThreadReconnecting(BlockingReconnecting):
                 self._pause(lambda: self.campaign is not campaign, now + left)
             if step.until > monotonic():
                 return left > 0
-        elif step is not None:
-            self._do(campaign, step)
-        self._finish(campaign)
+        try:
+            if isinstance(step, Call):
+                self._do(campaign, step)
+        finally:
+            self._finish(campaign)  # a hook is called once, also one that ends with sys.exit()
         return True
 
     def _attempt_beside(self, campaign: Campaign, deadline: float | None) -> bool:
