@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.core.connections import QUIET, get_state, give, make_server, send_firsts, take
+from tests.core.connections import QUIET, get_state, give, has_events, make_server, send_firsts, take
 from tests.core.wire import KEY, TEXT, build_frame
 from ws4py_middleware.core.types import State
 
@@ -38,3 +38,13 @@ def test_bytes_beyond_the_rate_are_1008(size: int) -> None:
             break
     assert position <= 1001
     assert (server.close_code, server.close_reason) == (1008, "more than 1000 bytes in 1 s")
+
+
+def test_excess_behind_the_last_event_is_something_to_take() -> None:
+    server = make_server(QUIET.replace(message_rate=1))
+    server.receive_data(build_frame(TEXT, b"a", key=KEY) * 2, 0.0)
+    assert server.next_event() is not None
+    assert has_events(server)
+    assert server.next_event() is None
+    assert get_state(server) is State.CLOSED
+    assert not has_events(server)

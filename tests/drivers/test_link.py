@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.core.wire import BINARY, PING, TEXT
+from tests.core.wire import BINARY, PING, PONG, TEXT
 from tests.drivers.peer import EchoRecorder, Peer, Recorder, build, tcp_pair, wait_until
 from tests.drivers.threads import ThreadHost, threads
 from ws4py_middleware.handover import Transport
@@ -312,3 +312,27 @@ def test_storm_of_messages_and_closes_from_threads_loses_no_wakeup(threads: Thre
         join()
     for recorder in recorders:
         assert threads.wait_closed(recorder)[0] == 1006
+
+
+@pytest.mark.parametrize(
+    ("behind", "policy", "code"),
+    [(b"\xff\xff", {}, 1002), (build(TEXT, b"x"), {"message_rate": 2}, 1008)],
+    ids=["bad-frame", "too-many"],
+)
+def test_error_right_behind_a_message_does_not_wait_for_more(
+    threads: ThreadHost, behind: bytes, policy: dict[str, Any], code: int
+) -> None:
+    class Slow(Recorder):
+        def on_message(self, message: Message) -> None:
+            time.sleep(0.002)  # too short for another thread to take over
+
+    websocket = Slow()
+    peer = threads.connect(websocket, ping_interval=None, turn_time=0.001, **policy)
+    peer.send("first")
+    peer.ping()
+    assert peer.read_frame().opcode == PONG  # the turn that each connection begins with is over
+    peer.send_bytes(build(TEXT, b"x") + behind)
+    assert peer.read_close()[0] == code
+    peer.sock.close()
+    assert websocket.wait_closed()[0] == code
+    assert websocket.messages == ["first", "x"]

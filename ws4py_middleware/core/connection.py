@@ -166,10 +166,7 @@ class Connection:
             self._controls_since = now
             parser.controls = 0
         meter = self._meter
-        if meter is None:
-            events = parser.feed(data, max_frames)
-        else:
-            events = meter.feed(parser, data, max_frames, now)
+        events = parser.feed(data, max_frames) if meter is None else meter.feed(parser, data, max_frames, now)
         if self._next < len(self._events):
             self._events = self._events[self._next :] + events
         else:
@@ -193,8 +190,10 @@ class Connection:
 
     @property
     def has_events(self) -> bool:
-        """Whether events wait to be taken."""
-        return self._next < len(self._events)
+        """Whether events wait to be taken, or an error behind the last one."""
+        return self._next < len(self._events) or (
+            self._parser.error is not None and self.state is not _CLOSED
+        )
 
     def next_event(self) -> Event | None:
         """Take the oldest event, and make the reply that it asks for; ``None`` when there is none."""

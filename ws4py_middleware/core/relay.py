@@ -190,7 +190,9 @@ class Relay:
     @property
     def has_events(self) -> bool:
         """Whether events wait to be taken."""
-        return bool(self._events) or (self._meter is not None and self._meter.error is not None)
+        if self._events or self._meter is None or self._meter.error is None:
+            return bool(self._events)
+        return self.state is not _CLOSED
 
     def next_event(self) -> Event | None:
         """Take the oldest event; ``None`` when there is none."""
