@@ -51,20 +51,30 @@ class Leading(Registry):
 
     Args:
         poller: By default the best that the platform has.
-        max_threads: Most threads; all but one may be busy with handlers that block.
-        handon_after: How long a callback runs before the loop goes on in another thread; ``None``: for ever.
+        max_threads: In place of :attr:`max_threads`.
+        handon_after: In place of :attr:`handon_after`.
+
+    Raises:
+        ValueError: One of them is out of its range.
     """
 
+    #: Most threads; all but one may be busy with handlers that block. 1 hands nothing on.
+    max_threads: int = 32
+    #: How long a callback runs before the loop goes on in another thread, in seconds; ``None``: for ever.
+    handon_after: float | None = 0.005
+
     def __init__(
-        self, poller: Poller | Ws4pyPoller | None, max_threads: int, handon_after: float | None
+        self, poller: Poller | Ws4pyPoller | None, max_threads: int | None, handon_after: float | None
     ) -> None:
         super().__init__()
-        if max_threads < 1:
-            raise ValueError(f"max_threads is {max_threads}; it is at least 1, which hands nothing on")
-        if handon_after is not None and handon_after <= 0:
-            raise ValueError(f"handon_after is {handon_after}; it is a number of seconds above 0, or None")
-        self.max_threads = max_threads
-        self.handon_after = handon_after
+        if max_threads is not None:
+            if max_threads < 1:
+                raise ValueError(f"max_threads is {max_threads}; it is at least 1, which hands nothing on")
+            self.max_threads = max_threads
+        if handon_after is not None:
+            if handon_after <= 0:
+                raise ValueError(f"handon_after is {handon_after}; it is a number of seconds above 0")
+            self.handon_after = handon_after
         self.running = False
         self.name = "WebSocketManager"
         self.daemon = False

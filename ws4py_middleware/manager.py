@@ -41,8 +41,11 @@ class WebSocketManager(Leading):
     Args:
         poller: By default the best that the platform has. One's own poller needs
             ws4py's four methods: register, unregister, poll, release.
-        max_threads: Most threads; all but one may be busy with handlers that block.
-        handon_after: How long a callback runs before the loop goes on in another thread; ``None``: for ever.
+        max_threads: Most threads; all but one may be busy with handlers that block. 1 hands nothing on.
+        handon_after: How long a callback runs before the loop goes on in another thread; seconds.
+
+    The last two have defaults in the class, which count for the manager of the process, too:
+    ``WebSocketManager.max_threads = 64``.
 
     It has :class:`threading.Thread`'s ``start()``, ``join()``, ``is_alive()``,
     ``name`` and ``daemon``, and may be started again after :meth:`stop`.
@@ -52,8 +55,8 @@ class WebSocketManager(Leading):
         self,
         poller: Poller | Ws4pyPoller | None = None,
         *,
-        max_threads: int = 32,
-        handon_after: float | None = 0.005,
+        max_threads: int | None = None,
+        handon_after: float | None = None,
     ) -> None:
         super().__init__(poller, max_threads, handon_after)
         # WebSockets that are not of our class, but have its once() and terminate().
