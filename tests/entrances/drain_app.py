@@ -31,6 +31,13 @@ class Burst(WebSocket):
             self.send(b"%06d" % number + bytes(SIZE - 6), binary=True)
 
 
+class Stuck(WebSocket):
+    """Does not come back from its first message for a long time."""
+
+    def received_message(self, message: Message) -> None:
+        time.sleep(float(str(message)))
+
+
 def pages(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     path, query = environ["PATH_INFO"], environ["QUERY_STRING"]
     if path == "/slow":
@@ -46,7 +53,7 @@ def _time(name: str) -> Any:
 
 app = WebSocketMiddleware(
     pages,
-    {"/echo": EchoWebSocket, "/burst": Burst},
+    {"/echo": EchoWebSocket, "/burst": Burst, "/stuck": Stuck},
     drain_window=_time("DRAIN_WINDOW"),
     drain_grace=_time("DRAIN_GRACE") or 3.0,
 )
