@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks echo|broadcast|idle|parser|all``."""
+"""The command line: ``python -m benchmarks echo|broadcast|idle|blocking|parser|all``."""
 
 from __future__ import annotations
 
@@ -47,10 +47,21 @@ IDLE_COLUMNS = {
 }
 
 
+BLOCKING_COLUMNS = {
+    "quiet_p50_us": "quiet: median",
+    "quiet_p99_us": "… 99th percentile",
+    "p50_us": "beside: median",
+    "p99_us": "… 99th percentile",
+    "max_us": "… slowest",
+    "factor": "99th percentile, times the quiet one's",
+    "slept": "messages a second of those that sleep",
+}
+
+
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", choices=["echo", "broadcast", "idle", "parser", "all"])
+    parser.add_argument("what", choices=["echo", "broadcast", "idle", "blocking", "parser", "all"])
     parser.add_argument("--servers", help="names, separated by commas: " + ", ".join(s.name for s in SERVERS))
     parser.add_argument(
         "--scenarios", help="of echo and broadcast: " + ", ".join(s.name for s in ECHO + BROADCAST)
@@ -153,6 +164,28 @@ def _idle_columns(sample: Sample) -> Sample:
     return Sample(sample.scenario, sample.server, values, sample.error)
 
 
+def _blocking(options: argparse.Namespace, servers: list[Server]) -> tuple[list[Sample], str]:
+    servers = [server for server in servers if server.sleeps]
+    window, cores = Window(options.warm, options.seconds), machine.choose_cores()
+    samples = _collect(
+        servers,
+        ["blocking"],
+        options.rounds,
+        lambda server, name: scenarios.measure_blocking(server, window, cores),
+        "factor",
+    )
+    rows = []
+    for server in servers:
+        found = [table.medians(samples, value).get((server.name, "blocking")) for value in BLOCKING_COLUMNS]
+        rows.append([server.title, *map(table.format_number, found)])
+    intro = (
+        f"100 connections echo 32 B each, first alone and then beside {scenarios.SLEEPERS} whose handler "
+        "sleeps a second for each message and gets the next one at once. Round trips of the 100, in µs:\n"
+    )
+    parts = [intro, table.table(["server", *BLOCKING_COLUMNS.values()], rows), table.errors(samples)]
+    return samples, "\n".join(part for part in parts if part)
+
+
 def _parser(options: argparse.Namespace) -> tuple[list[Sample], str]:
     names = [name for name in parsers.PARSERS if parsers.available(name)]
     samples = []
@@ -196,10 +229,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except LoadError as error:
             _say(str(error))
             return 1
+    compared = [server for server in servers if server.compared]
     jobs: dict[str, tuple[str, Callable[[], tuple[list[Sample], str]]]] = {
-        "echo": ("Echo", lambda: _driven(ECHO, options, servers)),
-        "broadcast": ("Broadcast", lambda: _driven(BROADCAST, options, servers)),
-        "idle": ("Idle connections", lambda: _idle(options, servers)),
+        "echo": ("Echo", lambda: _driven(ECHO, options, compared)),
+        "broadcast": ("Broadcast", lambda: _driven(BROADCAST, options, compared)),
+        "idle": ("Idle connections", lambda: _idle(options, compared)),
+        "blocking": ("Beside handlers that block", lambda: _blocking(options, servers)),
         "parser": ("Parser", lambda: _parser(options)),
     }
     output = None if options.output == "-" else Path(options.output)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from benchmarks.load import LoadError, cpu_us_per_message, hold, run
@@ -10,9 +12,23 @@ from benchmarks.machine import Cores
 from benchmarks.measure import Memory, http_latency, median, memory, threads
 from benchmarks.servers import Running, Server, ServerError, running
 
-__all__ = ["BROADCAST", "ECHO", "Sample", "Scenario", "Window", "measure", "measure_idle", "rounds"]
+__all__ = [
+    "BROADCAST",
+    "ECHO",
+    "Sample",
+    "Scenario",
+    "Window",
+    "measure",
+    "measure_blocking",
+    "measure_idle",
+    "rounds",
+]
 
 HTTP_REQUESTS = 40
+#: Connections whose handler sleeps a second for each message, beside those that are measured.
+SLEEPERS = 10
+#: How long they sleep already when the measurement begins; seconds.
+SLEEPING = 1.5
 
 
 @dataclass(frozen=True)
@@ -84,6 +100,35 @@ def measure(server: Server, scenario: Scenario, window: Window, cores: Cores) ->
         "steal": float(result["steal"]),
     }
     return Sample(scenario.name, server.name, values)
+
+
+def measure_blocking(server: Server, window: Window, cores: Cores) -> Sample:
+    """Echo on 100 connections, first alone, then beside :data:`SLEEPERS` whose handler blocks."""
+    load = ["-n", "100", "-s", "32", "-t", str(window.seconds), "-w", str(window.warm)]
+    lasting = window.warm + window.seconds + 2 * SLEEPING
+    sleeping = ["-n", str(SLEEPERS), "-s", "32", "-u", "/sleep", "-t", str(lasting), "-w", "0"]
+    timeout = lasting + 90
+    try:
+        with running(server, 200, cores) as (port, pids), ThreadPoolExecutor(1) as pool:
+            quiet = run("echo", port, pids, cores.load, load, timeout)
+            sleepers = pool.submit(run, "echo", port, pids, cores.load, sleeping, timeout)
+            time.sleep(SLEEPING)
+            beside = run("echo", port, pids, cores.load, load, timeout)
+            slept = sleepers.result()
+    except (ServerError, LoadError) as error:
+        return Sample("blocking", server.name, error=str(error))
+    values = {
+        "quiet_p50_us": float(quiet["lat_us"]["p50"]),
+        "quiet_p99_us": float(quiet["lat_us"]["p99"]),
+        "p50_us": float(beside["lat_us"]["p50"]),
+        "p99_us": float(beside["lat_us"]["p99"]),
+        "max_us": float(beside["lat_us"]["max"]),
+        "quiet_cpu_us": cpu_us_per_message(quiet),
+        "cpu_us": cpu_us_per_message(beside),
+        "slept": float(slept["msg_s"]),
+    }
+    values["factor"] = values["p99_us"] / values["quiet_p99_us"]
+    return Sample("blocking", server.name, values)
 
 
 def measure_idle(server: Server, connections: int, cores: Cores) -> Sample:

@@ -41,6 +41,8 @@ class Server:
     needs: tuple[str, ...] = ()
     forks: bool = False  # the work is done by its children
     http: bool = True
+    sleeps: bool = False  # it has a path whose handler blocks
+    compared: bool = True  # it is measured where all are
 
 
 class Running(NamedTuple):
@@ -67,15 +69,32 @@ def _script(app: str) -> Callable[[int, int], list[str]]:
 _OURS = ("gunicorn", "werkzeug")
 SERVERS = [
     Server("c", "C epoll echo (the limit)", lambda port, n: [str(build("rawecho")), str(port)], http=False),
-    Server("ours-sync", "**ours**, gunicorn sync", _gunicorn("ours", "sync"), _OURS, forks=True),
+    Server("ours-sync", "**ours**, gunicorn sync", _gunicorn("ours", "sync"), _OURS, True, sleeps=True),
     Server(
         "ours-gthread",
         "**ours**, gunicorn gthread, 2 threads",
         _gunicorn("ours", "gthread", "--threads", "2"),
         _OURS,
         forks=True,
+        sleeps=True,
     ),
-    Server("ours-gevent", "**ours**, gunicorn gevent", _gunicorn("ours", "gevent"), (*_OURS, "gevent"), True),
+    Server(
+        "ours-inline",
+        "**ours**, gunicorn sync, nothing handed on",
+        _gunicorn("ours_inline", "sync"),
+        _OURS,
+        forks=True,
+        sleeps=True,
+        compared=False,
+    ),
+    Server(
+        "ours-gevent",
+        "**ours**, gunicorn gevent",
+        _gunicorn("ours", "gevent"),
+        (*_OURS, "gevent"),
+        forks=True,
+        sleeps=True,
+    ),
     Server("ws4py", "ws4py, wsgiref", _script("ws4py_wsgiref"), ("ws4py",)),
     Server("websockets", "websockets, asyncio", _script("websockets_asyncio"), ("websockets",)),
     Server("websockets-threads", "websockets, threads", _script("websockets_threads"), ("websockets",)),
@@ -85,6 +104,7 @@ SERVERS = [
         _gunicorn("flasksock", "gthread", "--threads", "{threads}"),
         ("flask-sock", "gunicorn"),
         forks=True,
+        sleeps=True,
     ),
     Server(
         "gevent-websocket",

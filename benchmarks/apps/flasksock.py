@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from flask import Flask
@@ -24,6 +25,14 @@ def echo(ws: Any) -> None:
         ws.send(ws.receive())
 
 
+def sleep(ws: Any) -> None:
+    """Send back what comes, after a second."""
+    while True:
+        message = ws.receive()
+        time.sleep(1)
+        ws.send(message)
+
+
 def broadcast(ws: Any) -> None:
     """Send what one member says to all members."""
     members.add(ws)
@@ -38,3 +47,4 @@ def broadcast(ws: Any) -> None:
 
 sock.route("/echo")(echo)
 sock.route("/broadcast")(broadcast)
+sock.route("/sleep")(sleep)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,15 @@ class Broadcast(WebSocket):
         self.hub.publish("all", message)
 
 
+class Sleeper(WebSocket):
+    """Sends each message back, after a second."""
+
+    def received_message(self, message: Message) -> None:
+        """Block, as a query to a database does."""
+        time.sleep(1)
+        self.send(message)
+
+
 def hello(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Answer plain HTTP beside the WebSockets."""
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "6")])
@@ -32,5 +42,7 @@ def hello(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[b
 
 
 app = WebSocketMiddleware(
-    hello, {"/echo": EchoWebSocket, "/broadcast": Broadcast}, max_message_size=16 * 2**20
+    hello,
+    {"/echo": EchoWebSocket, "/broadcast": Broadcast, "/sleep": Sleeper},
+    max_message_size=16 * 2**20,
 )
