@@ -296,6 +296,7 @@ class Outgoing:
                 if conn.backlog > high_water:
                     waiter = self._make_room(len(message), waits and self.loop.may_wait(), droppable)
                 if waiter is False:
+                    conn.drop_newest()
                     return False
                 if waiter is True:
                     push(message, *args)

@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import enum
 import os
-import struct
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..exc import ConnectionClosed
+from .counts import Counts
 from .deadlines import Deadlines, Due
 from .events import CloseReceived, Event, MessageReceived, PingReceived, PongReceived
 from .frames import MAX_CONTROL_PAYLOAD, pack_close
+from .keepalive import Keepalive
 from .meter import Meter
 from .outbox import Outbox
 from .parser import Parser
@@ -57,8 +58,6 @@ TRANSITIONS: dict[tuple[State, Step], State] = {
     (State.CLOSING, Step.EOF): State.CLOSED,
 }
 
-_pack_32 = struct.Struct("!I").pack
-
 # Looking a member of an enumeration up costs more than the comparison.
 _OPEN = State.OPEN
 _CLOSED = State.CLOSED
@@ -90,19 +89,17 @@ class Connection:
         "_controls_since",
         "_events",
         "_failure",
-        "_later_ping",
+        "_keepalive",
         "_meter",
         "_next",
         "_now",
         "_parser",
-        "_ping_count",
-        "_ping_sent_at",
         "close_received",
         "close_sent",
         "deadlines",
         "eof_received",
         "finished",
-        "latency",
+        "opened_at",
         "outbox",
         "policy",
         "side",
@@ -128,8 +125,7 @@ class Connection:
         self.finished = False
         #: Whether the peer's bytes have ended, so that there is nothing to read any more.
         self.eof_received = False
-        #: Time in seconds from the last keepalive ping to its pong; ``None`` until there is one.
-        self.latency: float | None = None
+        self.opened_at = now
         self.deadlines = Deadlines(policy, now)
         extension = extensions[0] if extensions else None
         #: What this end says, until the network has taken it.
@@ -144,9 +140,7 @@ class Connection:
         # Incoming: events that were parsed and not taken yet, from _next on.
         self._events: list[Event] = []
         self._next = 0
-        self._ping_count = 0
-        self._ping_sent_at: float | None = None  # until it is answered
-        self._later_ping: bytes | None = None
+        self._keepalive = Keepalive()
 
     # --- receiving -------------------------------------------------------------------
 
@@ -222,7 +216,8 @@ class Connection:
             if self.state is _OPEN:
                 self.outbox.push_pong(event.data)
         elif isinstance(event, PongReceived):
-            self._match_pong(event)
+            if self._keepalive.match(event, self._now):
+                self.deadlines.pong_received()
         else:
             assert isinstance(event, CloseReceived)
             self.close_received = (event.code, event.reason)
@@ -230,16 +225,6 @@ class Connection:
                 self.outbox.push_control(Opcode.CLOSE, pack_close(event.code))
                 self.close_sent = (event.code, "")
             self._step(Step.RECEIVE_CLOSE)
-
-    def _match_pong(self, pong: PongReceived) -> None:
-        if self._ping_sent_at is None:
-            return
-        if pong.data == _pack_32(self._ping_count):
-            pong.latency = self.latency = self._now - self._ping_sent_at
-        elif pong.data != self._later_ping:
-            return
-        self._ping_sent_at = None
-        self.deadlines.pong_received()
 
     # --- sending ---------------------------------------------------------------------
 
@@ -302,8 +287,7 @@ class Connection:
             ConnectionClosed: As :meth:`send_message`.
         """
         self._send_control(Opcode.PING, payload)
-        # RFC 6455 section 5.5.3: the peer may answer this one instead of the keepalive ping before it.
-        self._later_ping = bytes(payload)
+        self._keepalive.note_ping(bytes(payload))
 
     def pong(self, payload: bytes = b"") -> None:
         """
@@ -377,6 +361,10 @@ class Connection:
         """Forget the oldest message that may be forgotten; return whether there was one."""
         return self.outbox.drop_oldest()
 
+    def drop_newest(self) -> None:
+        """Count a message that was not taken, because too much waits."""
+        self.outbox.dropped += 1
+
     def data_to_send(self) -> bytes | memoryview:
         """Return the next bytes for the wire; the same until :meth:`data_sent` tells what became of them."""
         return self.outbox.take()
@@ -423,7 +411,7 @@ class Connection:
         policy = self.policy
         while (due := self.deadlines.take_due(now)) is not None:
             if due is Due.PING:
-                self._keepalive(now)
+                self._send_keepalive(now)
             elif due is Due.PING_TIMEOUT:
                 self.fail(CloseCode.INTERNAL_ERROR, f"no pong within {policy.ping_timeout:g} s", now)
             elif due is Due.IDLE_TIMEOUT:
@@ -435,15 +423,12 @@ class Connection:
             else:
                 self.lose(f"the closing handshake did not end within {policy.close_timeout:g} s")
 
-    def _keepalive(self, now: float) -> None:
+    def _send_keepalive(self, now: float) -> None:
         # One is out already. Without a time-out it may never be answered, so the next one
         # goes out all the same, but not onto a queue that nobody takes.
-        if self._ping_sent_at is not None and (self.policy.ping_timeout is not None or self.queued):
+        if self._keepalive.is_unanswered and (self.policy.ping_timeout is not None or self.queued):
             return
-        self._ping_count = (self._ping_count + 1) & 0xFFFFFFFF
-        self.outbox.push_control(Opcode.PING, _pack_32(self._ping_count))
-        self._ping_sent_at = now
-        self._later_ping = None
+        self.outbox.push_control(Opcode.PING, self._keepalive.make_ping(now))
         self.deadlines.ping_sent(now)
 
     def pause(self) -> None:
@@ -453,6 +438,22 @@ class Connection:
     def resume(self, now: float) -> None:
         """Note that reading goes on."""
         self.deadlines.resume(now)
+
+    # --- figures ---------------------------------------------------------------------
+
+    @property
+    def latency(self) -> float | None:
+        """Time in seconds from the last keepalive ping to its pong; ``None`` until there is one."""
+        latencies = self._keepalive.latencies
+        return None if latencies is None else latencies.last
+
+    def count(self) -> Counts:
+        """Return what has passed so far."""
+        counts = Counts()
+        self._parser.count_into(counts)
+        self.outbox.count_into(counts)
+        self._keepalive.count_into(counts)
+        return counts
 
     # --- the end ---------------------------------------------------------------------
 

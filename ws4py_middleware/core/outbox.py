@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from .counts import Counts
 from .frames import pack_frame
 from .prepared import PreparedMessage
 from .types import Buffer, Opcode
@@ -32,6 +33,9 @@ _CONTINUATION = int(Opcode.CONTINUATION)
 _TEXT = int(Opcode.TEXT)
 _BINARY = int(Opcode.BINARY)
 _PONG = int(Opcode.PONG)
+
+#: The bit of a frame's first byte that says that it is compressed.
+_RSV1 = 0x40
 
 #: What stands before small payloads of a server: one look-up in place of a pack.
 _TEXT_HEADS = [bytes((0x81, size)) for size in range(126)]
@@ -58,7 +62,13 @@ class Outbox:
         "_make_mask_key",
         "_pong",
         "_wire",
+        "bytes_sent",
+        "dropped",
+        "messages",
+        "packed",
+        "plain",
         "queued",
+        "queued_max",
     )
 
     def __init__(
@@ -66,6 +76,10 @@ class Outbox:
     ) -> None:
         #: Bytes that wait to be taken by the network.
         self.queued = 0
+        #: What was pushed and taken so far, see :class:`~.counts.Counts`.
+        self.messages = self.dropped = self.bytes_sent = self.packed = self.plain = 0
+        #: The most that has waited, until something was taken last.
+        self.queued_max = 0
         self._extension = extension
         self._make_mask_key = make_mask_key
         self._high_water = high_water
@@ -100,12 +114,16 @@ class Outbox:
                 frame = pack_frame(_TEXT if is_text else _BINARY, data)
             self._frames.append(frame)
             self.queued += len(frame)
+            self.messages += 1
             return
+        self.messages += 1
         opcode = _TEXT if is_text else _BINARY
         payload = None if self._extension is None else self._extension.encode_message(data)
         if payload is None:
             self._push(self._frame(opcode, data))
         else:
+            self.plain += len(data)
+            self.packed += len(payload)
             self._push(self._frame(opcode, payload, rsv1=True))
 
     def push_prepared(self, message: PreparedMessage) -> None:
@@ -128,6 +146,10 @@ class Outbox:
             else:
                 frame = pack_frame(opcode, payload, rsv1=True)
             message.frames[key] = frame
+        if frame[0] & _RSV1:
+            self.plain += len(message.data)
+            self.packed += len(frame)
+        self.messages += 1
         self._push(frame)
 
     def push_fragment(self, data: Buffer, is_text: bool, *, first: bool, fin: bool) -> None:
@@ -138,10 +160,13 @@ class Outbox:
             self._fragmenting = True
         rsv1 = False
         if self._extension is not None:
+            self.plain += len(data)
             data = self._extension.encode_fragment(data, fin)
+            self.packed += len(data)
             rsv1 = first
         self._push(self._frame(opcode, data, fin=fin, rsv1=rsv1))
         if fin:
+            self.messages += 1
             self._fragmenting = False
             held, self._held, self._held_size = self._held, [], 0
             for payload, text in held:
@@ -202,7 +227,11 @@ class Outbox:
         """
         wire = self._wire
         assert wire is not None
-        self.queued -= size
+        queued = self.queued
+        if queued > self.queued_max:
+            self.queued_max = queued
+        self.queued = queued - size
+        self.bytes_sent += size
         if size == len(wire):
             self._wire = None
             return True
@@ -222,7 +251,9 @@ class Outbox:
         may_skip = extension is None or extension.share_key is not None
         for index, frame in enumerate(self._frames):
             if frame[0] in _WHOLE_MESSAGES or (may_skip and frame[0] & 0xBF in _WHOLE_MESSAGES):
+                self._note_queued()
                 self.queued -= len(frame)
+                self.dropped += 1
                 del self._frames[index]
                 return True
         return False
@@ -237,6 +268,7 @@ class Outbox:
 
     def discard(self) -> None:
         """Forget all frames that were not given to the network, but for a Close frame, which is the last."""
+        self._note_queued()
         kept = [frame for frame in self._frames[-1:] if frame[0] == _CLOSE_HEAD]
         self.queued -= sum(map(len, self._frames)) - sum(map(len, kept))
         self._frames = kept
@@ -249,6 +281,20 @@ class Outbox:
         self._frames = []
         self._wire = None
         self.queued = 0
+
+    def count_into(self, counts: Counts) -> None:
+        """Fill in what is known here of a connection."""
+        counts.messages_sent = self.messages
+        counts.messages_dropped = self.dropped
+        counts.bytes_sent = self.bytes_sent
+        counts.packed_sent = self.packed
+        counts.plain_sent = self.plain
+        self._note_queued()
+        counts.queued_max = self.queued_max
+
+    def _note_queued(self) -> None:
+        """Note how much waits, before that becomes less."""
+        self.queued_max = max(self.queued_max, self.queued)
 
     def _frame(self, opcode: int, payload: Buffer, *, fin: bool = True, rsv1: bool = False) -> bytes:
         make = self._make_mask_key

@@ -12,6 +12,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from ..exc import FrameTooLargeException, PolicyViolation, ProtocolException, WebSocketException
+from .counts import Counts
 from .events import CloseReceived, Event, MessageReceived, PingReceived, PongReceived
 from .frames import MAX_CONTROL_PAYLOAD, check_opcode, unpack_close
 from .masking import apply_mask, rotate_key
@@ -71,11 +72,15 @@ class Parser:
         "_payload",
         "_remaining",
         "_utf8",
+        "bytes_received",
         "controls",
         "error",
         "has_more",
         "max_batch_frames",
         "max_batch_size",
+        "messages",
+        "packed",
+        "plain",
     )
 
     def __init__(self, side: Side, policy: Policy, extension: Extension | None = None) -> None:
@@ -83,6 +88,8 @@ class Parser:
         self.error: WebSocketException | None = None
         #: Control frames since the last data frame; the owner may forgive them.
         self.controls = 0
+        #: What has come so far, see :class:`~.counts.Counts`.
+        self.messages = self.bytes_received = self.packed = self.plain = 0
         #: Whether the last call stopped at its bounds, so that ``feed(b"")`` goes on.
         self.has_more = False
         self.max_batch_frames = policy.turn_frames
@@ -123,6 +130,7 @@ class Parser:
         """
         if self.error is not None or self._closed:
             return []
+        self.bytes_received += len(data)
         if self._buffer:
             data = self._buffer + data if data else self._buffer
             self._buffer = b""
@@ -137,7 +145,15 @@ class Parser:
         else:
             if used < len(data) and not self._closed:
                 self._buffer = data[used:] if used else data
+        self.messages += len(events)
         return events
+
+    def count_into(self, counts: Counts) -> None:
+        """Fill in what is known here of a connection."""
+        counts.messages_received = self.messages
+        counts.bytes_received = self.bytes_received
+        counts.packed_received = self.packed
+        counts.plain_received = self.plain
 
     def stop(self, error: WebSocketException) -> None:
         """Parse nothing more, for what the peer did or for what the owner found."""
@@ -281,11 +297,13 @@ class Parser:
             code, reason = unpack_close(payload)
             self._closed = True
             self._message = None
+            self.messages -= 1  # an event that is none
             events.append(CloseReceived(code, reason))
             return stop
         self.controls += 1
         if self._max_controls is not None and self.controls > self._max_controls:
             raise PolicyViolation(f"more than {self._max_controls} control frames in a row")
+        self.messages -= 1
         events.append(PingReceived(payload) if opcode == 0x9 else PongReceived(payload))
         return stop
 
@@ -336,6 +354,8 @@ class Parser:
             limit = self._max_message_size
             room = None if limit is None else limit - len(message)
             inflated = self._extension.decode_frame(payload, self._fin, room)
+            self.packed += len(payload)
+            self.plain += len(inflated)
             if self._is_text:
                 self._check_text(inflated)
             if self._fin and not message:

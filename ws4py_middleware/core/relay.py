@@ -14,8 +14,10 @@ import enum
 import functools
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ..exc import ConnectionClosed
+from .counts import Counts
 from .deadlines import Deadlines, Due
 from .events import CloseReceived, Event, MessageReceived
 from .frames import MAX_CONTROL_PAYLOAD, pack_close
@@ -112,6 +114,7 @@ class Relay:
 
     __slots__ = (
         "_batch",
+        "_counts",
         "_events",
         "_failure",
         "_items",
@@ -125,6 +128,7 @@ class Relay:
         "deadlines",
         "eof_received",
         "finished",
+        "opened_at",
         "policy",
         "queued",
         "side",
@@ -149,6 +153,8 @@ class Relay:
         self.finished = False
         #: Whether the peer says nothing more, so that there is nothing to read.
         self.eof_received = False
+        self.opened_at = now
+        self._counts = Counts()
         self.deadlines = Deadlines(policy, now, keepalive=False)
         #: Bytes that wait until the server has taken them.
         self.queued = 0
@@ -179,7 +185,10 @@ class Relay:
             data = self._meter.measure(data, now)
         for event in data:
             self._events.append(event)
-            if not isinstance(event, MessageReceived):
+            if isinstance(event, MessageReceived):
+                self._counts.messages_received += 1
+                self._counts.bytes_received += len(event.data)
+            else:
                 self.eof_received = True
 
     def receive_eof(self, now: float) -> None:
@@ -356,8 +365,13 @@ class Relay:
             if isinstance(item, SendMessage):
                 del self._items[index]
                 self._forget([item])
+                self._counts.messages_dropped += 1
                 return True
         return False
+
+    def drop_newest(self) -> None:
+        """Count a message that was not taken, because too much waits."""
+        self._counts.messages_dropped += 1
 
     def data_to_send(self) -> Sequence[Item]:
         """Return what the server is to take next; the same until :meth:`data_sent` tells of it."""
@@ -375,7 +389,9 @@ class Relay:
     def data_sent(self, size: int, now: float) -> None:
         """Note that the server took the first ``size`` of :meth:`data_to_send`; fewer are all for now."""
         deadlines = self.deadlines
-        self._forget(self._batch[:size])
+        taken = self._batch[:size]
+        self._forget(taken)
+        self._counts.bytes_sent += sum(len(item.data) for item in taken if isinstance(item, SendMessage))
         self._batch = self._batch[size:]
         if not self._batch:
             if deadlines.is_write_blocked:
@@ -414,6 +430,10 @@ class Relay:
     def resume(self, now: float) -> None:
         """Note that reading goes on."""
         self.deadlines.resume(now)
+
+    def count(self) -> Counts:
+        """Return what has passed so far."""
+        return replace(self._counts)
 
     # --- the end ---------------------------------------------------------------------
 
@@ -455,6 +475,9 @@ class Relay:
     def _push(self, item: Item) -> None:
         self._items.append(item)
         self.queued += item.cost
+        counts = self._counts
+        counts.messages_sent += isinstance(item, SendMessage)
+        counts.queued_max = max(counts.queued_max, self.queued)
 
     def _forget(self, items: Iterable[Item]) -> None:
         self.queued -= sum(item.cost for item in items)
