@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -82,6 +83,8 @@ class RedisBackplane:
         )
         self._options.check()
         self._session: Session | None = None
+        # Here, so that it comes late among the calls at the exit: connections that end there leave rooms.
+        weakref.finalize(self, atexit.unregister, _close_at_exit(self)).atexit = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._options.where}>"
@@ -94,7 +97,6 @@ class RedisBackplane:
         # A forked child makes its own; that of its parent is left as it is, with its locks and its sockets.
         self._session = Session(self._options, deliver)
         self._session.start()
-        atexit.register(self.close)
 
     def close(self) -> None:
         """
@@ -104,7 +106,6 @@ class RedisBackplane:
         :mod:`multiprocessing`, calls ``hub.close()``.
         """
         session, self._session = self._session, None
-        atexit.unregister(self.close)
         if session is not None and session.pid == os.getpid():
             session.close()
 
@@ -122,7 +123,9 @@ class RedisBackplane:
                 f"a message for other processes has at most {limit} bytes (max_message_size); "
                 f"this has {len(payload)}, and only members in this process have got it"
             )
-        session = self._get()
+        session = self._session
+        if session is None:
+            raise ConnectionError("the backplane is not at work: publish by the hub that this was given to")
         policy = self._options.queue_policy
         if policy == "drop-oldest":
             session.add(room, payload, is_text, exclude, within=None)
@@ -135,23 +138,27 @@ class RedisBackplane:
 
     def subscribe(self, room: str) -> None:
         """Bring what others publish to a room; a moment passes until they reach it."""
-        self._get().subscribe(room)
+        if self._session is not None:
+            self._session.subscribe(room)
 
     def unsubscribe(self, room: str) -> None:
         """Bring no more of a room."""
-        self._get().unsubscribe(room)
+        if self._session is not None:
+            self._session.unsubscribe(room)
 
     def enter(self, room: str, member_id: str, info: Mapping[str, Any]) -> None:
         """Let others know of a member."""
-        self._get().enter(room, member_id, info)
+        if self._session is not None:
+            self._session.enter(room, member_id, info)
 
     def exit(self, room: str, member_id: str) -> None:
-        """Let others know that a member has left."""
-        self._get().exit(room, member_id)
+        """Let others know that a member has left; when the backplane has ended they know already."""
+        if self._session is not None:
+            self._session.exit(room, member_id)
 
     def members(self, room: str) -> Mapping[str, Mapping[str, Any]]:
         """Return the members in other processes; none while the Redis is away."""
-        return self._get().members(room)
+        return {} if self._session is None else self._session.members(room)
 
     # --- figures -------------------------------------------------------------------------
 
@@ -170,13 +177,23 @@ class RedisBackplane:
         ``malformed`` (what came and was no message, or too long). ``repeated`` ones came twice and were left
         out, ``outages`` counts lost connections, and ``rooms`` those that are subscribed.
         """
-        return self._get().stats()
+        if self._session is None:
+            raise RuntimeError(
+                "the backplane is not at work: its hub starts it when somebody joins or publishes"
+            )
+        return self._session.stats()
 
-    def _get(self) -> Session:
-        session = self._session
-        if session is None:
-            raise RuntimeError("a hub calls start() first: publish by the hub that this was given to")
-        return session
+
+def _close_at_exit(backplane: RedisBackplane) -> Callable[[], None]:
+    """Let a backplane be closed when the interpreter exits, should it still be there."""
+    reference = weakref.ref(backplane)
+
+    def close() -> None:
+        found = reference()
+        if found is not None:
+            found.close()
+
+    return atexit.register(close)
 
 
 def _has_loop() -> bool:
