@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
@@ -204,5 +206,45 @@ def test_what_makes_no_sense_is_refused(url: str, options: dict[str, object], wo
 
 
 def test_backplane_without_a_hub_says_so() -> None:
-    with pytest.raises(RuntimeError, match="publish by the hub"):
-        RedisBackplane("redis://").publish("red", b"x", True)
+    backplane = RedisBackplane("redis://")
+    with pytest.raises(ConnectionError, match="publish by the hub"):
+        backplane.publish("red", b"x", True)
+    with pytest.raises(RuntimeError, match="its hub starts it"):
+        backplane.stats()
+
+
+def test_end_of_the_interpreter_sends_what_was_published(redis: RedisServer, stations: Make) -> None:
+    bob = stations().join("red")
+    code = (
+        "from ws4py_middleware.hub import Hub\n"
+        f"hub = Hub({redis.url!r})\n"
+        "for number in range(500): hub.publish('red', str(number))"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=30)
+    wait_until(lambda: [int(data) for data in bob.heard] == list(range(500)))
+
+
+def test_greenlets_publish_and_hear(redis: RedisServer, stations: Make) -> None:
+    bob = stations().join("red")
+    code = (
+        "from gevent import monkey; monkey.patch_all()\n"
+        "import gevent\n"
+        "from tests.drivers.hubs import Station\n"
+        f"station = Station({redis.url!r})\n"
+        "guest = station.join('red')\n"
+        "beats = []\n"
+        "def beat():\n"
+        "    while True: gevent.sleep(0.01); beats.append(1)\n"
+        "gevent.spawn(beat)\n"
+        "def talk(name):\n"
+        "    for number in range(1000): station.hub.publish('red', f'{name} {number}')\n"
+        "gevent.joinall([gevent.spawn(talk, name) for name in 'abc'])\n"
+        "assert len(guest.heard) == 3000 and station.stat('dropped') == 0\n"
+        "Station.join(station, 'blue')\n"
+        "assert beats, 'the loop was blocked'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+    wait_until(lambda: len(bob.heard) == 3000)
+    for name in (b"a", b"b", b"c"):
+        numbers = [int(data.split()[1]) for data in bob.heard if data.startswith(name)]
+        assert numbers == list(range(1000))

@@ -31,6 +31,8 @@ _CHANGES = 500
 _HOLD = 0.5
 #: Seconds that a Redis which is well takes at most for an answer.
 _BRIEF = 0.1
+#: Seconds for saying good-bye, when there is nothing else to say.
+_PATIENCE = 0.5
 
 
 class Session:
@@ -78,9 +80,9 @@ class Session:
         with self._lock:
             self._deadline = time.monotonic() + timeout
             self._work.notify()
+            patience = timeout if self._backlog else min(timeout, _PATIENCE)
         self._listener.end()  # which rings the bell
-        if self._sender is not threading.current_thread():
-            self._sender.join(timeout + 0.5)
+        self._sender.join(patience)
         with self._lock:
             self._backlog.clear()
             self._settled.notify_all()
