@@ -200,12 +200,27 @@ def _resolve(
     context = route.context or context
     handler = route.handler if context is None else in_context(route.handler, context)
     handler, own = (handler, None) if adapt is None else adapt(handler)
-    base = policy if own is None else own
+    merged = merge_policy(policy if own is None else own, route, context)
+    return handler, merged, route.authorize if route.authorize is not None else authorize
+
+
+def merge_policy(base: Policy, route: Route, context: Context | None) -> Policy:
+    """
+    Return the policy of a route, whose own options come last.
+
+    Args:
+        base: Those of the middleware, or of the handler class.
+        route: The route.
+        context: What its handler's callbacks run in, ``reauthorize`` among them.
+
+    Raises:
+        ValueError: One setting needs another, which is not there.
+    """
     merged = base.replace(**route.options) if route.options else base
     merged.check()
     if merged.reauthorize is not None and context is not None:
         merged = merged.replace(reauthorize=around(merged.reauthorize, context))
-    return handler, merged, route.authorize if route.authorize is not None else authorize
+    return merged
 
 
 def _to_wsgi(text: str) -> str:

@@ -101,6 +101,7 @@ from .routing import (
     check_context,
     check_options,
     check_takes,
+    merge_policy,
 )
 from .websocket import WebSocket
 
@@ -334,7 +335,7 @@ def upgrade(handler: Handler | Route, /, **params: Any) -> Any:
     check_takes(route, set(params))
     context = route.context or (None if middleware is None else middleware.context)
     cls, own = _adapt(route.handler if context is None else in_context(route.handler, context))
-    match = Match(cls, (own or base).replace(**route.options), params, route.authorize)
+    match = Match(cls, merge_policy(own or base, route, context), params, route.authorize)
     if isinstance(current, _Call):
         current.match = match
     response = _Upgrade(match, waits=isinstance(current, _Call))

@@ -213,7 +213,7 @@ def test_option_that_does_not_exist_names_the_nearest() -> None:
         Route(Chat, max_mesage_size=3)
     with pytest.raises(TypeError, match="no option 'authorise'; did you mean 'authorize'"):
         Route(Chat, authorise=may)
-    with pytest.raises(TypeError, match="no option 'zzz'; there are authorize, close_timeout, "):
+    with pytest.raises(TypeError, match="no option 'zzz'; there are authorize, byte_rate, close_timeout, "):
         Route(Chat, zzz=1)
 
 
