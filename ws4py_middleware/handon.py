@@ -210,9 +210,14 @@ class Crew:
                 self._idle.remove(hand)
         if leads:
             self._manager.running = False
-            if self._manager._drop_all(self, hand.running) is None:
-                self._finish(hand)
-            else:
+            link: Link | None = None
+            try:
+                link = self._manager._drop_all(self, hand.running)
+            finally:
+                # Whatever that raises: who waits for the end is not to wait for ever.
+                if link is None:
+                    self._finish(hand)
+            if link is not None:
                 self._end_turn(hand)
         else:
             if hand.link is not None:

@@ -13,7 +13,7 @@ import pytest
 from tests.drivers.gates import Gate, blocked, crew, echo
 from tests.drivers.peer import EchoRecorder, Recorder, connect, wait_until
 from tests.drivers.threads import ThreadHost, host, threads
-from ws4py_middleware.manager import WebSocketManager
+from ws4py_middleware.manager import EPollPoller, WebSocketManager
 from ws4py_middleware.messaging import Message
 
 __all__ = ["host", "threads"]
@@ -354,3 +354,36 @@ def test_recorders_of_a_class_that_is_caught_in_opened_are_served(threads: Threa
     for recorder, peer in zip(recorders, peers, strict=True):
         assert peer.finish() == (1000, "")
         recorder.wait_closed()
+
+
+def test_poller_that_fails_ends_the_run_and_nobody_waits_for_ever(
+    threads: ThreadHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: errors.append(args.exc_value))
+
+    class Failing(EPollPoller):
+        def wait(self, timeout: float | None) -> list[tuple[int, int]]:
+            if failing.is_set():
+                raise OSError(5, "the poller fails")
+            return super().wait(timeout)
+
+    failing = threading.Event()
+    manager = WebSocketManager(Failing())
+    manager.daemon = True
+    manager.start()
+    gate, other = Gate(), EchoRecorder()
+    with connect(manager, gate) as peer, connect(manager, other) as second:
+        peer.send("one")
+        assert gate.inside.wait(10)
+        echo(second)
+        failing.set()
+        second.send("wakes it up")
+        manager.join(10)
+        assert not manager.is_alive()
+        second.read_end()
+        peer.read_end()
+        gate.go_on.set()
+    assert gate.wait_closed()[0] == other.wait_closed()[0] == 1006
+    manager.stop()
+    wait_until(lambda: [str(error) for error in errors] == ["[Errno 5] the poller fails"])
