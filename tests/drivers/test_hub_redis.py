@@ -143,6 +143,8 @@ def test_forked_child_has_connections_of_its_own(stations: Make) -> None:
         code = 1
         try:
             child = Guest()
+            assert not one.backplane.is_connected
+            assert one.backplane.members("red") == {}
             one.hub.join(child, "red")
             one.wait_ready()
             one.hub.publish("red", "from the child")

@@ -204,6 +204,42 @@ def test_presence_that_redis_has_lost_is_told_again(redis: RedisServer, stations
     wait_until(lambda: two.infos("red") == [{"name": "Ann"}])
 
 
+def test_who_comes_and_goes_during_an_outage_leaves_nothing_behind(
+    fragile: RedisServer, stations: Make
+) -> None:
+    one = stations(fragile.url)
+    ann = one.join("red")
+    fragile.kill()
+    wait_away(one)
+    for number in range(100):
+        one.hub.join(ann, f"room {number}")
+        one.hub.leave(ann, f"room {number}")
+    session = one.backplane._session
+    assert session is not None
+    wait_until(lambda: not session._listener._news)
+    assert not session._presence
+    fragile.start()
+    one.wait_ready()
+    client = fragile.client()
+    wait_until(lambda: client.keys("ws4py:members:*") == [b"ws4py:members:red"])
+    assert len(client.pubsub_channels("ws4py:0:room:*")) == 1
+    client.close()
+
+
+def test_members_of_a_paused_redis_are_asked_for_only_briefly(fragile: RedisServer, stations: Make) -> None:
+    one = stations(fragile.url)
+    ann = one.join("red")
+    fragile.pause()
+    began = time.monotonic()
+    for _ in range(1000):
+        assert [member.websocket for member in one.hub.members("red")] == [ann]
+    assert time.monotonic() - began < 3.0
+    fragile.resume()
+    two = stations(fragile.url)
+    two.join("red")
+    wait_until(lambda: len(one.hub.members("red")) == 2)
+
+
 def test_close_does_not_wait_long_for_a_redis_that_is_away(fragile: RedisServer, stations: Make) -> None:
     one, two, three = (stations(fragile.url, publish_timeout=0.3) for _ in range(3))
     for station in (one, two, three):

@@ -105,8 +105,8 @@ class RedisBackplane:
         It is called when the interpreter exits. Who ends otherwise, such as a child of
         :mod:`multiprocessing`, calls ``hub.close()``.
         """
-        session, self._session = self._session, None
-        if session is not None and session.pid == os.getpid():
+        session, self._session = self._here, None
+        if session is not None:
             session.close()
 
     def publish(self, room: str, payload: bytes, is_text: bool, exclude: tuple[str, ...] = ()) -> None:
@@ -123,7 +123,7 @@ class RedisBackplane:
                 f"a message for other processes has at most {limit} bytes (max_message_size); "
                 f"this has {len(payload)}, and only members in this process have got it"
             )
-        session = self._session
+        session = self._here
         if session is None:
             raise ConnectionError("the backplane is not at work: publish by the hub that this was given to")
         policy = self._options.queue_policy
@@ -138,35 +138,40 @@ class RedisBackplane:
 
     def subscribe(self, room: str) -> None:
         """Bring what others publish to a room; a moment passes until they reach it."""
-        if self._session is not None:
-            self._session.subscribe(room)
+        session = self._here
+        if session is not None:
+            session.subscribe(room)
 
     def unsubscribe(self, room: str) -> None:
         """Bring no more of a room."""
-        if self._session is not None:
-            self._session.unsubscribe(room)
+        session = self._here
+        if session is not None:
+            session.unsubscribe(room)
 
     def enter(self, room: str, member_id: str, info: Mapping[str, Any]) -> None:
         """Let others know of a member."""
-        if self._session is not None:
-            self._session.enter(room, member_id, info)
+        session = self._here
+        if session is not None:
+            session.enter(room, member_id, info)
 
     def exit(self, room: str, member_id: str) -> None:
         """Let others know that a member has left; when the backplane has ended they know already."""
-        if self._session is not None:
-            self._session.exit(room, member_id)
+        session = self._here
+        if session is not None:
+            session.exit(room, member_id)
 
     def members(self, room: str) -> Mapping[str, Mapping[str, Any]]:
         """Return the members in other processes; none while the Redis is away."""
-        return {} if self._session is None else self._session.members(room)
+        session = self._here
+        return {} if session is None else session.members(room)
 
     # --- figures -------------------------------------------------------------------------
 
     @property
     def is_connected(self) -> bool:
         """Whether messages go out and come in at this moment, in this process."""
-        session = self._session
-        return session is not None and session.pid == os.getpid() and session.is_connected
+        session = self._here
+        return session is not None and session.is_connected
 
     def stats(self) -> dict[str, int]:
         """
@@ -177,11 +182,18 @@ class RedisBackplane:
         ``malformed`` (what came and was no message, or too long). ``repeated`` ones came twice and were left
         out, ``outages`` counts lost connections, and ``rooms`` those that are subscribed.
         """
-        if self._session is None:
+        session = self._here
+        if session is None:
             raise RuntimeError(
                 "the backplane is not at work: its hub starts it when somebody joins or publishes"
             )
-        return self._session.stats()
+        return session.stats()
+
+    @property
+    def _here(self) -> Session | None:
+        """What is at work in this process: a forked child has nothing to do with what its parent has."""
+        session = self._session
+        return session if session is not None and session.pid == os.getpid() else None
 
 
 def _close_at_exit(backplane: RedisBackplane) -> Callable[[], None]:

@@ -55,7 +55,8 @@ class Listener:
         self._control = options.keys.control(origin)
         self._deliver = deliver
         self._complaints = complaints
-        self._lock = threading.RLock()  # for the next two
+        self._lock = threading.RLock()  # for the next three
+        self._is_noting = False
         self._wanted: dict[bytes, str] = {}
         self._news: dict[bytes, None] = {}  # channels to be subscribed to, or no more
         self._is_ended = False
@@ -81,12 +82,16 @@ class Listener:
         """Hear a room from now on."""
         with self._lock:
             self._wanted[channel] = room
-            self._news[channel] = None
+            self._note(channel)
 
     def forget(self, channel: bytes) -> None:
         """Hear it no more."""
         with self._lock:
             self._wanted.pop(channel, None)
+            self._note(channel)
+
+    def _note(self, channel: bytes) -> None:
+        if self._is_noting:  # else all that is wanted is subscribed to, when there is a connection
             self._news[channel] = None
 
     # --- the thread ----------------------------------------------------------------------
@@ -111,6 +116,9 @@ class Listener:
         self.figures["outages"] += self.is_listening
         self.is_listening = False
         self.figures["rooms"] = 0
+        with self._lock:
+            self._is_noting = False
+            self._news.clear()
         self._lost()
         if not self._is_ended:
             text = "the Redis at %s is away; members in this process get messages as before: %s"
@@ -120,6 +128,7 @@ class Listener:
         self._subscribed = set()
         with self._lock:
             self._news = dict.fromkeys(self._wanted)
+            self._is_noting = True
         connection.send_command("SUBSCRIBE", self._control)
         self._subscribe(connection)
         asked_at: float | None = None

@@ -29,8 +29,9 @@ _BATCH_SIZE = 1_048_576
 _CHANGES = 500
 #: Seconds for which messages are held after an outage, so that others have subscribed again before they come.
 _HOLD = 0.5
-#: Seconds that a Redis which is well takes at most for an answer.
-_BRIEF = 0.1
+#: Seconds that a Redis which is well takes at most to take messages, and to tell who is in a room.
+_BRIEF = 0.2
+_LONG = 0.5
 #: Seconds for saying good-bye, when there is nothing else to say.
 _PATIENCE = 0.5
 
@@ -60,11 +61,14 @@ class Session:
         self._is_away = False
         self._is_doubtful = False  # whether it is, is to be asked at once
         self._hold_until = 0.0
-        self._asked_at: float | None = time.monotonic()  # since when an answer is awaited; it begins so
+        # Whether somebody has waited in vain for it: until the next answer, others do not.
+        self._answers = 0
+        self._is_stuck = False
+        self._is_silent = False
         self._deadline: float | None = None  # set when it ends
         self._figures = dict.fromkeys(("sent", "refused", "malformed_members", "outages"), 0)
         self._complaints = Complaints(logger)
-        self._reader = options.make_client(timeout=1.0)
+        self._reader = options.make_client(timeout=_LONG)
         self._bell = Bell()
         self._listener = Listener(options, self._origin, deliver, self._complaints, self._bell, self._doubt)
         self._sender = threading.Thread(target=self._send, name="ws4py-hub-sender", daemon=True)
@@ -132,7 +136,9 @@ class Session:
             if not self._backlog.has_room(item):
                 # Whoever is faster than a Redis that is well is slowed down; others need not suffer from it.
                 while not self._backlog.has_room(item) and self._is_taking():
+                    count = self._answers
                     self._settled.wait(_BRIEF)
+                    self._is_stuck = count == self._answers
                 has_room = self._settled.wait_for(lambda: self._backlog.has_room(item), within or 0.0)
                 if within is not None and not has_room:
                     raise ConnectionError(self._explain("too much waits to be sent"))
@@ -152,9 +158,8 @@ class Session:
         return Item(self._keys.channel(room), pack_parcel(parcel))
 
     def _is_taking(self) -> bool:
-        """Return whether the Redis takes what it is given."""
-        now = time.monotonic()
-        return not self._is_away and self._may_send(now) and now - (self._asked_at or now) < _BRIEF
+        """Return whether the Redis is thought to take what it is given."""
+        return not (self._is_away or self._is_stuck) and self._may_send(time.monotonic())
 
     def check_here(self) -> None:
         """Raise :exc:`ConnectionError` when the Redis is known to be away."""
@@ -213,11 +218,13 @@ class Session:
         """Ask the Redis who else is in a room."""
         from redis.exceptions import RedisError
 
-        if self._is_away:
+        if self._is_away or self._is_silent:
             return {}
         try:
             found = read_members(self._reader, self._keys, room, self._origin)
         except (RedisError, OSError) as error:
+            self._is_silent = True
+            self._doubt()
             self._complaints.tell(
                 "members",
                 "who else is in a room could not be found out at %s: %s",
@@ -246,6 +253,10 @@ class Session:
             self._serve(connection)
         finally:
             connection.disconnect()
+
+    def _note_answer(self) -> None:
+        self._answers += 1
+        self._is_stuck = self._is_silent = False
 
     def _doubt(self) -> None:
         """Ask at once whether the Redis is there: the listener has lost it."""
@@ -281,7 +292,7 @@ class Session:
                 raise answer
         with self._lock:
             was_away, self._is_away, self._is_sending = self._is_away, False, True
-            self._asked_at = None
+            self._note_answer()
             self._hold_until = time.monotonic() + (_HOLD if was_away else 0.0)
         if was_away:
             logger.info("the Redis at %s is back", self._options.where)
@@ -302,7 +313,6 @@ class Session:
                 commands = self._collect(is_due, now)
                 if self._deadline is not None and not (items or commands):
                     break
-                self._asked_at = now
             self._exchange(connection, commands, items, is_due)
             if is_due:
                 beat_at = now + interval
@@ -334,7 +344,7 @@ class Session:
         errors = [answer for answer in answers if isinstance(answer, Exception)]
         fates = [not isinstance(answer, Exception) for answer in answers[len(commands) :]]
         with self._lock:
-            self._asked_at = None
+            self._note_answer()
             self._backlog.settle(fates)
             self._figures["sent"] += sum(fates)
             self._figures["refused"] += len(fates) - sum(fates)
