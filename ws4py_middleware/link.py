@@ -21,6 +21,7 @@ from .core.connection import Connection
 from .core.events import MessageReceived, PongReceived
 from .core.types import CloseCode, State
 from .exc import ConnectionClosed
+from .figures import conclude
 from .inbox import Inbox, Waker
 from .lifetimes import reauthorize
 from .messaging import BinaryMessage, Message, PongControlMessage, TextMessage
@@ -396,8 +397,10 @@ class Link(Outgoing):
             self._wake_waiters()
             if self._inbox is not None:
                 self._inbox.end()
-        if not told and self.on_closed is not None:
-            self.on_closed()
+        if not told:
+            conclude(self)
+            if self.on_closed is not None:
+                self.on_closed()
         callbacks: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         if not told and tell:
             error = self._error

@@ -78,6 +78,7 @@ class Outgoing:
         "_waiters",
         "blocked",
         "conn",
+        "ended_at",
         "fd",
         "held",
         "loop",
@@ -93,6 +94,8 @@ class Outgoing:
         self.conn = conn
         self.loop = loop
         self.fd = -1
+        #: When the handler was told of the end, or should have been; ``None`` before.
+        self.ended_at: float | None = None
         #: Whether bytes wait for the network to take more.
         self.blocked = False
         #: Whether nothing is read, because the peer does not read, or the inbox is full.

@@ -23,6 +23,7 @@ from .direct import CallersLoop, SourceTransport
 from .drain import GOING_AWAY, Drain, Ending
 from .endings import is_ending
 from .exc import HandshakeError
+from .figures import ManagerStats, Totals
 from .handover import from_socket
 from .hub import prepare
 from .link import Link, TransportLike
@@ -67,6 +68,7 @@ class Registry(ABC):
         self._drain: Drain | None = None
         self._emptied = threading.Event()
         self._warned_at = 0.0
+        self._totals = Totals()
         _registries.add(self)
 
     @property
@@ -202,6 +204,10 @@ class Registry(ABC):
         """The WebSockets by their file descriptors; a copy."""
         with self.lock:
             return {fd: link.handler for fd, link in self._links.items()}
+
+    def stats(self) -> ManagerStats:
+        """Return the figures of all connections that there were; from any thread, at any time."""
+        return self._totals.sum_up(self.lock, self._links)
 
     def __len__(self) -> int:
         return len(self._links)
@@ -394,6 +400,7 @@ class Registry(ABC):
         self._timers = TimerHeap()
         self._drain = None
         self._adding = set()
+        self._totals = Totals()
         for link in links:
             link.disown()
 
@@ -409,6 +416,7 @@ class Registry(ABC):
     def _enter(self, link: Link) -> None:
         """Put a link on the books."""
         with self.lock:
+            self._totals.enter(link, self._links.get(link.fd))
             self._links[link.fd] = link
             self._emptied.clear()
 
@@ -421,6 +429,7 @@ class Registry(ABC):
             if self._links.get(link.fd) is not link:
                 return False
             del self._links[link.fd]
+            self._totals.leave(link)
             if not self._links:
                 self._emptied.set()
                 if self._drain is not None:

@@ -33,6 +33,7 @@ from .core.policy import Policy
 from .core.prepared import PreparedMessage
 from .core.types import Buffer, Side, State
 from .direct import CallersLoop, SourceTransport
+from .figures import ConnectionStats, inspect
 from .heartbeat import Heartbeat
 from .hub.membership import InRooms
 from .link import Link
@@ -292,6 +293,10 @@ class WebSocket(InRooms):
     def latency(self) -> float | None:
         """Seconds from the last keepalive ping to its pong; ``None`` before the first."""
         return None if self._link is None else self._link.conn.latency
+
+    def stats(self) -> ConnectionStats:
+        """Return the figures of the connection so far; from any thread, and after the end, too."""
+        return inspect(self, self._link)
 
     @property
     def is_open(self) -> bool:

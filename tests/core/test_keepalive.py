@@ -14,8 +14,14 @@ def test_answer_is_matched_and_measured() -> None:
     pong = PongReceived(payload)
     assert keepalive.match(pong, 1.5)
     assert pong.latency == 0.5
-    assert not keepalive.is_unanswered
     assert not keepalive.match(PongReceived(payload), 2.0)
+
+
+def test_ping_waits_for_its_answer_once() -> None:
+    keepalive = Keepalive()
+    assert not keepalive.is_unanswered
+    keepalive.match(PongReceived(keepalive.make_ping(1.0)), 1.5)
+    assert not keepalive.is_unanswered
 
 
 def test_pong_that_nobody_asked_for_answers_nothing() -> None:

@@ -233,7 +233,7 @@ def test_nothing_keeps_a_connection_alive_after_its_end(threads: ThreadHost, end
 def test_hook_that_sends_to_a_connection_that_has_ended_is_no_fault(
     threads: ThreadHost, caplog: pytest.LogCaptureFixture, end: str
 ) -> None:
-    """P25: no record at all; a peer can leave at any time, also while a hook sends."""
+    """P25: no record but that of the end; a peer can leave at any time, also while a hook sends."""
 
     class Sender(Recorder):
         def on_message(self, message: Message) -> None:
@@ -254,7 +254,7 @@ def test_hook_that_sends_to_a_connection_that_has_ended_is_no_fault(
             assert threads.wait_closed(recorder)[0] == 1000
         else:
             assert threads.wait_closed(recorder)[0] == 1006
-    assert not caplog.records
+    assert {record.name for record in caplog.records} <= {"ws4py_middleware.access"}
 
 
 def test_error_of_the_system_is_told_to_the_handler(threads: ThreadHost) -> None:

@@ -26,7 +26,7 @@ class Counts:
     messages_sent: int = 0
     #: Messages that ``queue_policy`` has dropped; the oldest ones were counted as sent before.
     messages_dropped: int = 0
-    #: Bytes from and to the network: frames, before TLS. Under ASGI: of messages, the frames are the server's.
+    #: Bytes from and to the network: of frames, before TLS. Under ASGI of messages: the frames are others'.
     bytes_received: int = 0
     bytes_sent: int = 0
     #: Of messages that came or went compressed: their bytes on the wire, and without compression.
