@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import select
 import signal
@@ -14,17 +15,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.promises.attacker import upgrade
+from tests.promises.attacker import Peer, upgrade
 from tests.promises.wire import close_frame
 from tests.servers import ROOT, Server, wait_for
 from tests.servers.live import free_port
 
 APP = """
+import os
 from ws4py_middleware import EchoWebSocket, WebSocketMiddleware
 
 def page(environ, start_response):
-    start_response("200 OK", [("Content-Length", "5")])
-    return [b"hello"]
+    body = str(os.getpid()).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
 
 app = WebSocketMiddleware(page, {"/echo": EchoWebSocket})
 """
@@ -77,29 +80,54 @@ def run(script: str, directory: Path) -> Iterator[Server]:
         process.wait()
 
 
-def wait_until_it_serves(server: Server) -> None:
+def wait_until_it_serves(server: Server, old: bytes = b"") -> bytes:
+    """Wait for a process that serves, another one than the old; return its number."""
+    seen = [old]
+
     def serves() -> bool:
-        with contextlib.suppress(OSError):
-            return server.http().body == b"hello"
-        return False
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            answer = server.http()
+            if answer.status == 200:  # a process that is ending may say all sorts of things
+                seen[0] = answer.body
+        return seen[0] != old
 
     wait_for(serves, 20, "the server")
+    return seen[0]
+
+
+def upgrade_when_it_serves(server: Server) -> Peer:
+    """Open a WebSocket; what was written twice is reloaded twice."""
+    peers: list[Peer] = []
+
+    def opens() -> bool:
+        with contextlib.suppress(AssertionError, OSError, EOFError):
+            peer = upgrade(server)
+            peers.append(peer)
+            peer.echo()
+            return True
+        return False
+
+    wait_for(opens, 20, "a WebSocket")
+    for peer in peers[:-1]:
+        peer.sock.close()
+    return peers[-1]
 
 
 @pytest.mark.parametrize("script", [WERKZEUG, DJANGO], ids=["werkzeug", "django"])
 def test_changed_file_closes_with_1012_and_ctrl_c_with_1001(script: str, tmp_path: Path) -> None:
     with run(script, tmp_path) as server:
+        old = wait_until_it_serves(server)
         with upgrade(server) as peer:
             peer.echo()
             path = tmp_path / "site_of_test.py"
-            # Again, if it had not looked at the files before.
-            while not select.select([peer.sock], [], [], 0.5)[0]:
-                path.write_text(path.read_text() + "changed = True\n")
+            # Again, if it had not looked at the files before; but not for the next process to see it, too.
+            path.write_text(path.read_text() + "changed = 1\n")
+            while not select.select([peer.sock], [], [], 3.0)[0]:
+                path.write_text(path.read_text() + "changed += 1\n")
             peer.expect_close(1012)
             peer.send(close_frame(1012))
             peer.read_to_end()
-        wait_until_it_serves(server)
-        with upgrade(server) as peer:
-            peer.echo()
+        wait_until_it_serves(server, old)
+        with upgrade_when_it_serves(server) as peer:
             os.killpg(server.process.pid, signal.SIGINT)
             peer.expect_close(1001)
