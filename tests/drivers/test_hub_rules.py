@@ -154,6 +154,35 @@ def test_who_keeps_its_own_member_waits_for_no_garbage_collection() -> None:
     assert hub.join(slotted, "red").websocket is slotted
 
 
+class Leaving(Guest):
+    """Somebody whose connection begins to end between two looks."""
+
+    looks = 0
+
+    @property
+    def is_open(self) -> bool:
+        self.looks -= 1
+        return self.looks >= 0
+
+    @is_open.setter
+    def is_open(self, value: bool) -> None: ...
+
+
+def test_who_ends_while_joining_is_told_of_twice_and_is_not_there() -> None:
+    hub, guest = Hub(), Leaving()
+    diary = Diary(hub)
+    guest.looks = 1
+    hub.join(guest, "red", named("Ann"))
+    assert hub.rooms() == []
+    assert diary.lines == [("joined", "red", "Ann"), ("left", "red", "Ann")]
+    guest.looks = 2
+    hub.join(guest, "red", named("Ann"))
+    guest.looks = 1
+    hub.join(guest, "red", named("Anna"))  # it leaves with all others
+    assert hub.rooms() == ["red"]
+    assert hub.members("red")[0].info == {"name": "Anna"}
+
+
 def test_exclude_is_one_or_several_of_any_kind() -> None:
     hub = Hub()
     guests = [Guest() for _ in range(4)]

@@ -112,8 +112,9 @@ class Hub:
                     call = functools.partial(_tell, callback, room, member, receiver)
                     _add(runs, here.tellings, room, call)
         _run(room, runs)
-        # Once more behind the entry: whoever has ended since is seen here, or leaves behind it.
-        if _has_ended(receiver):
+        # Once more behind the entry: whoever has ended since is seen here, or leaves behind it. Who was in
+        # the room before leaves in any case.
+        if is_new and _has_ended(receiver):
             self.leave(receiver, room)
         return member
 
