@@ -16,7 +16,7 @@ PAGE = (ROOT / "docs" / "rooms.md").read_text(encoding="utf-8")
 
 
 def test_application_of_the_page_is_a_chat_that_says_who_is_here(tmp_path: Path) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    block, *_ = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     (tmp_path / "page_app.py").write_text(block, encoding="utf-8")
     options = ("--chdir", str(tmp_path), "--preload")
     with start("gunicorn-gthread", "page_app:app", options=options, directory=tmp_path) as server:
