@@ -69,7 +69,7 @@ class Crew:
     """The threads of one run of a manager."""
 
     #: How long a thread stays when there is nothing for it to do; seconds.
-    idle_time: float = 5.0
+    idle_time: float = 0.5
     #: How long a handler class has to be quick before its callbacks run in the loop again; seconds.
     quick_time: float = 10.0
 
@@ -101,14 +101,19 @@ class Crew:
 
     # --- a thread ------------------------------------------------------------------------------
 
-    def work(self) -> None:
-        """Lead the loop in the caller's thread, which stays one of ours until the run is over."""
+    def work(self, stays: bool = False) -> None:
+        """
+        Lead the loop in the caller's thread.
+
+        Args:
+            stays: Whether the thread is one of ours until the run is over, also when another one leads.
+        """
         hand = _Hand(leads=True)
         with self._lock:
             self._hands.add(hand)
             self._leader = hand
             self._running = hand.running
-        self._serve(hand, None)
+        self._serve(hand, None if stays else self.idle_time)
 
     def _serve(self, hand: _Hand, patience: float | None) -> None:
         hand.ident = get_ident()

@@ -137,7 +137,7 @@ class WebSocketManager(Leading):
         self._open()
         self.running = True
         crew = self._crew = Crew(self)
-        crew.work()
+        crew.work(stays=True)
 
     # --- WebSockets ----------------------------------------------------------------------------
 

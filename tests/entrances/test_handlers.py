@@ -105,7 +105,7 @@ def test_page_says_what_the_settings_are() -> None:
     assert f"| `WebSocketManager.max_threads` | {WebSocketManager.max_threads} |" in words
     assert f"| `WebSocketManager.handon_after` | {WebSocketManager.handon_after} |" in words
     assert f"has taken 5 ms for {Crew.quick_time:.0f} s" in words
-    assert f"nothing to do for {Crew.idle_time:.0f} s ends" in words
+    assert f"nothing to do for {Crew.idle_time} s ends" in words
 
 
 def test_code_of_the_page_runs() -> None:
