@@ -19,7 +19,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from _thread import get_ident
+from _thread import get_ident, get_native_id
 from collections import deque
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
@@ -46,7 +46,7 @@ _WARN_INTERVAL = 60.0
 class _Hand:
     """One thread, and its part."""
 
-    __slots__ = ("bell", "ident", "kind", "leads", "link", "running", "since")
+    __slots__ = ("bell", "ident", "kind", "leads", "link", "native", "running", "since", "ticks")
 
     def __init__(self, *, leads: bool = False) -> None:
         self.bell = threading.Event()
@@ -55,6 +55,8 @@ class _Hand:
         self.link: Link | None = None
         self.kind: type | None = None  # the handler's class; a link forgets its handler
         self.since = 0.0
+        self.native = 0  # the system's number of the thread
+        self.ticks = 0
         #: The link whose turn a leader is in. Who takes it out has it: the leader goes on only with what
         #: it has taken out itself. It is one operation, so that neither needs a lock.
         self.running: list[Link] = []
@@ -117,6 +119,7 @@ class Crew:
 
     def _serve(self, hand: _Hand, patience: float | None) -> None:
         hand.ident = get_ident()
+        hand.native = get_native_id()
         self.idents.add(hand.ident)
         try:
             while self._find_part(hand, patience):
@@ -396,7 +399,7 @@ class Crew:
                 self._forgive()
                 continue
             looks += 1
-            if link._busy is not None or looks >= _PATIENCE:
+            if looks >= _PATIENCE or (link._busy is not None and not self._is_starved(looks)):
                 if looks * (after or 1) >= STOP_TIMEOUT and not self._manager.running:
                     self._cut(link)
                 else:
@@ -417,6 +420,21 @@ class Crew:
             return rounds, self._running[-1]
         except IndexError:
             return rounds, None
+
+    def _is_starved(self, looks: int) -> bool:
+        """Tell whether the leader could run, and the system does not let it; Linux says so."""
+        leader = self._leader
+        if leader is None or not leader.native:
+            return False
+        try:
+            with open(f"/proc/self/task/{leader.native}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
+            return False
+        # The state, and how long it has run: in ticks, of which one that computes gets some.
+        state, ticks = fields[0], int(fields[11]) + int(fields[12])
+        used, leader.ticks = ticks - leader.ticks, ticks
+        return state == b"R" and (looks == 1 or used == 0)
 
     def _forgive(self) -> None:
         """Let the classes that have been quick for a while run in the loop again."""
