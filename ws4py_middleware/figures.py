@@ -11,9 +11,12 @@ and the same values are in the record's ``websocket``, a dictionary, for those w
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import weakref
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from time import monotonic
 from typing import Any
@@ -22,7 +25,16 @@ from .admission import get_address
 from .core.counts import Counts
 from .core.types import Side, State
 
-__all__ = ["ConnectionStats", "ManagerStats", "Totals", "conclude", "inspect"]
+__all__ = [
+    "ConnectionStats",
+    "ManagerStats",
+    "Totals",
+    "conclude",
+    "disown",
+    "inspect",
+    "on_enter",
+    "process_stats",
+]
 
 logger = logging.getLogger("ws4py_middleware")
 access_logger = logging.getLogger("ws4py_middleware.access")
@@ -143,22 +155,37 @@ class Totals:
     __slots__ = ("_closed", "_counts", "_opened")
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin with nothing."""
         self._counts = Counts()
         self._opened = 0
         self._closed: Counter[str] = Counter()
 
-    def enter(self, link: Any, former: Any) -> None:
-        """
-        Count a connection that comes.
+    @classmethod
+    def of(cls, manager: Any) -> Totals:
+        """Return those of a new manager; when it goes, they stay with the process."""
+        totals = cls()
+        _managers.add(manager)
+        weakref.finalize(manager, _retired.merge, totals).atexit = False
+        return totals
 
-        Args:
-            link: What drives it.
-            former: Who has its descriptor in the books until now, if anybody has.
-        """
+    def merge(self, other: Totals) -> None:
+        """Add those of a manager that is no more."""
+        self._counts.add(other._counts)
+        self._opened += other._opened
+        self._closed.update(other._closed)
+
+    def enter(self, manager: Any, link: Any) -> None:
+        """Count a connection that a manager is about to put into its books."""
+        former = manager._links.get(link.fd)
         if link is not former:
             if former is not None:
                 self.leave(former)
             self._opened += 1
+            for function in _on_enter:
+                function(manager)
 
     def leave(self, link: Any) -> None:
         """Keep the figures of a connection that goes; nothing of it is counted afterwards."""
@@ -190,6 +217,39 @@ class Totals:
         stats.connections = len(present)
         stats.oldest = monotonic() - min(opened) if opened else None
         return stats
+
+
+#: The managers of this process, and what is left of those that were.
+_managers: weakref.WeakSet[Any] = weakref.WeakSet()
+_retired = Totals()
+
+_on_enter: list[Callable[[Any], object]] = []
+
+
+def process_stats() -> ManagerStats:
+    """Return the figures of all managers of this process together, those that are no more included."""
+    whole = _retired.sum_up(contextlib.nullcontext(), {})
+    for manager in list(_managers):
+        stats = manager.stats()
+        whole.add(stats)
+        whole.connections += stats.connections
+        whole.opened += stats.opened
+        whole.queued += stats.queued
+        for code, count in stats.closed.items():
+            whole.closed[code] = whole.closed.get(code, 0) + count
+        if stats.oldest is not None:
+            whole.oldest = max(stats.oldest, whole.oldest or 0.0)
+    return whole
+
+
+def on_enter(function: Callable[[Any], object]) -> None:
+    """Have a function called with its manager for each connection that comes; it waits for nothing."""
+    _on_enter.append(function)
+
+
+def disown() -> None:
+    """Begin anew, in a forked child: what has passed was its parent's."""
+    _retired.clear()
 
 
 def _group(code: int) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from . import admission
+from . import admission, figures
 from .core.connection import Connection
 from .core.frames import check_close_code
 from .core.handshake import Upgrade
@@ -68,7 +68,7 @@ class Registry(ABC):
         self._drain: Drain | None = None
         self._emptied = threading.Event()
         self._warned_at = 0.0
-        self._totals = Totals()
+        self._totals = Totals.of(self)
         _registries.add(self)
 
     @property
@@ -400,7 +400,7 @@ class Registry(ABC):
         self._timers = TimerHeap()
         self._drain = None
         self._adding = set()
-        self._totals = Totals()
+        self._totals.clear()
         for link in links:
             link.disown()
 
@@ -416,7 +416,7 @@ class Registry(ABC):
     def _enter(self, link: Link) -> None:
         """Put a link on the books."""
         with self.lock:
-            self._totals.enter(link, self._links.get(link.fd))
+            self._totals.enter(self, link)
             self._links[link.fd] = link
             self._emptied.clear()
 
@@ -477,6 +477,7 @@ def _after_fork() -> None:
     global _pid
     _pid = os.getpid()
     admission.disown()
+    figures.disown()
     for registry in list(_registries):
         registry._disown()
 
