@@ -16,6 +16,7 @@ from tests.drivers.hubs import Station, redis, stations
 from tests.drivers.peer import wait_until
 from tests.drivers.redisserver import RedisServer, redis_server
 from tests.servers.tls import certificates
+from ws4py_middleware.core.prepared import PreparedMessage
 from ws4py_middleware.hub import Hub
 from ws4py_middleware.hub.redis import RedisBackplane
 
@@ -95,6 +96,25 @@ def test_room_is_no_longer_heard_when_the_last_has_left(redis: RedisServer, stat
     wait_until(lambda: one.stat("rooms") == 0)
     assert client.pubsub_channels("*:room:red") == []
     client.close()
+
+
+def test_who_joins_and_says_so_hears_the_answer(stations: Make) -> None:
+    one, two = stations(), stations()
+
+    class Host(Guest):
+        def deliver(self, message: PreparedMessage, /) -> bool:
+            room = bytes(message.data).decode()
+            two.hub.publish(room, "welcome")
+            return super().deliver(message)
+
+    two.hub.join(Host(), "hall")
+    two.wait_ready()
+    one.join("somewhere")
+    for number in range(300):
+        guest = Guest()
+        one.hub.join(guest, f"room {number}")
+        one.hub.publish("hall", f"room {number}")
+        wait_until(lambda: guest.heard == [b"welcome"])  # noqa: B023
 
 
 def test_prefix_and_database_keep_applications_apart(redis: RedisServer, stations: Make) -> None:

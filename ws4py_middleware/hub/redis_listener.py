@@ -55,7 +55,11 @@ class Listener:
         self._control = options.keys.control(origin)
         self._deliver = deliver
         self._complaints = complaints
-        self._lock = threading.RLock()  # for the next three
+        self._lock = threading.RLock()  # for the next five
+        self._current = threading.Condition(
+            self._lock
+        )  # for who waits until it has subscribed to what is wanted
+        self._unconfirmed = 0
         self._is_noting = False
         self._wanted: dict[bytes, str] = {}
         self._news: dict[bytes, None] = {}  # channels to be subscribed to, or no more
@@ -90,6 +94,13 @@ class Listener:
             self._wanted.pop(channel, None)
             self._note(channel)
 
+    def wait_current(self, timeout: float) -> None:
+        """Wait until all that was wanted before is subscribed to, as long as it is connected."""
+        with self._lock:
+            self._current.wait_for(
+                lambda: not (self._is_noting and (self._news or self._unconfirmed)), timeout
+            )
+
     def _note(self, channel: bytes) -> None:
         if self._is_noting:  # else all that is wanted is subscribed to, when there is a connection
             self._news[channel] = None
@@ -119,6 +130,7 @@ class Listener:
         with self._lock:
             self._is_noting = False
             self._news.clear()
+            self._current.notify_all()
         self._lost()
         if not self._is_ended:
             text = "the Redis at %s is away; members in this process get messages as before: %s"
@@ -129,6 +141,7 @@ class Listener:
         with self._lock:
             self._news = dict.fromkeys(self._wanted)
             self._is_noting = True
+            self._unconfirmed = 0
         connection.send_command("SUBSCRIBE", self._control)
         self._subscribe(connection)
         asked_at: float | None = None
@@ -158,6 +171,7 @@ class Listener:
             news, self._news = self._news, {}
             wanted = [channel for channel in news if channel in self._wanted]
             unwanted = [channel for channel in news if channel not in self._wanted]
+            self._unconfirmed += len(wanted) + len(unwanted)
         for command, channels in (("SUBSCRIBE", wanted), ("UNSUBSCRIBE", unwanted)):
             some = iter(channels)
             while chunk := list(islice(some, _CHANNELS)):
@@ -175,10 +189,16 @@ class Listener:
                 self._bell.ring()
             case [b"subscribe", bytes(channel), _]:
                 self._subscribed.add(channel)
-                self.figures["rooms"] = len(self._subscribed)
+                self._confirm()
             case [b"unsubscribe", bytes(channel), _]:
                 self._subscribed.discard(channel)
-                self.figures["rooms"] = len(self._subscribed)
+                self._confirm()
+
+    def _confirm(self) -> None:
+        self.figures["rooms"] = len(self._subscribed)
+        with self._lock:
+            self._unconfirmed -= 1
+            self._current.notify_all()
 
     def _take(self, channel: bytes, wire: bytes) -> None:
         room = self._wanted.get(channel)

@@ -57,6 +57,7 @@ class Session:
         self._presence = Presence(self._keys, self._origin, options.presence_timeout)
         self._numbers = itertools.count(1)
         self._wake = False  # the listener has something new to subscribe to
+        self._is_waking = False  # it was told, and may not have done it yet
         self._is_sending = False
         self._is_away = False
         self._is_doubtful = False  # whether it is, is to be asked at once
@@ -326,6 +327,7 @@ class Session:
             commands += self._presence.refreshing(self._presence.needs_refreshing(now))
         if self._wake:
             self._wake = False
+            self._is_waking = True
             commands.append(("PUBLISH", self._control, b""))
         return commands
 
@@ -338,9 +340,16 @@ class Session:
         return now >= self._hold_until or self._deadline is not None
 
     def _exchange(self, connection: Any, commands: list[Command], items: list[Item], is_due: bool) -> None:
-        """Send all of it at once, and see what came of it."""
+        """Send all of it, and see what came of it."""
         messages: list[Command] = [("PUBLISH", item.channel, item.wire) for item in items]
-        answers = _ask(connection, commands + messages)
+        answers: list[Any] = []
+        if items and self._is_waking:  # who joins a room, and says so there, hears what others say to that
+            answers = _ask(connection, commands)
+            self._is_waking = False
+            self._listener.wait_current(_BRIEF)
+            answers += _ask(connection, messages)
+        else:
+            answers = _ask(connection, commands + messages)
         errors = [answer for answer in answers if isinstance(answer, Exception)]
         fates = [not isinstance(answer, Exception) for answer in answers[len(commands) :]]
         with self._lock:
