@@ -8,11 +8,16 @@ A chat in rooms: who is here, who is typing, what was said.
 The page and its WebSocket share one address: a browser that opens ``/chat/lobby`` gets the page from
 Flask, and the script in it opens a WebSocket to the same ``/chat/lobby``, which :class:`Chat` answers.
 Both sides speak JSON objects with a ``type``.
+
+With a Redis there is one lobby for all workers, and machines::
+
+    REDIS_URL=redis://localhost:6379/0 gunicorn --workers 4 -k gthread --threads 4 app:app
 """
 
 from __future__ import annotations
 
 import json
+import os
 import time
 import uuid
 from collections import deque
@@ -24,7 +29,7 @@ from flask import Flask, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from ws4py_middleware import WebSocket, WebSocketMiddleware
-from ws4py_middleware.hub import Member, get_hub
+from ws4py_middleware.hub import Hub, Member, get_hub, set_hub
 from ws4py_middleware.messaging import Message
 
 ROOMS = ("lobby", "kitchen", "workshop")  # offered in the list; any other begins with its first visitor
@@ -33,6 +38,9 @@ MAX_HISTORY = 50
 LIMITS = {"name": 24, "text": 2000}
 
 app = Flask(__name__)
+
+if "REDIS_URL" in os.environ:
+    set_hub(Hub(os.environ["REDIS_URL"]))
 
 
 @app.get("/")
