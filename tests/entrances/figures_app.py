@@ -1,7 +1,9 @@
-"""A WSGI application with WebSockets that tell in which process they are, and with /metrics."""
+"""WSGI and ASGI applications with WebSockets that tell in which process they are; the first with /metrics."""
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from ws4py_middleware import WebSocket, WebSocketMiddleware
+from ws4py_middleware import WebSocket, WebSocketASGI, WebSocketMiddleware, configure_logger
 from ws4py_middleware.messaging import Message
 from ws4py_middleware.prometheus import expose
 
@@ -22,6 +24,11 @@ class Echo(WebSocket):
 
     def received_message(self, message: Message) -> None:
         self.send(message)
+
+
+class Telling(WebSocket):
+    def received_message(self, message: Message) -> None:
+        self.send(json.dumps(self.stats().as_dict()))
 
 
 def get_metrics() -> bytes:
@@ -38,4 +45,8 @@ def site(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     return [body]
 
 
-wsgi = WebSocketMiddleware(site, {"/ws": Echo})
+ROUTES = {"/ws": Echo, "/tell/<name>": Telling}
+
+configure_logger(level=logging.INFO)
+wsgi = WebSocketMiddleware(site, ROUTES)
+asgi = WebSocketASGI(None, ROUTES)
