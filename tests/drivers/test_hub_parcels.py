@@ -134,6 +134,8 @@ def test_backlog_gives_back_only_what_waits() -> None:
     backlog.clear()
     assert (len(backlog), backlog.size, backlog.dropped) == (0, 0, 2)
     assert [item.fate for item in (first, second, third)] == [False] * 3
+    backlog.settle([True])  # the answer came too late
+    assert first.fate is False
 
 
 @given(st.lists(st.tuples(st.sampled_from(["add", "take", "settle", "back"]), st.integers(0, 8))))

@@ -227,6 +227,12 @@ def test_what_makes_no_sense_is_refused(url: str, options: dict[str, object], wo
     assert "secret" not in str(caught.value)
 
 
+def test_missing_redis_py_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis.connection", None)
+    with pytest.raises(ImportError, match=r"pip install \"ws4py_middleware\[redis\]\""):
+        Hub("redis://localhost")
+
+
 def test_backplane_without_a_hub_says_so() -> None:
     backplane = RedisBackplane("redis://")
     with pytest.raises(ConnectionError, match="publish by the hub"):

@@ -261,13 +261,28 @@ def test_close_does_not_wait_long_for_a_redis_that_is_away(fragile: RedisServer,
     assert time.monotonic() - began < 3.0
 
 
-def test_threads_end_with_the_hub(redis: RedisServer, stations: Make) -> None:
-    def count() -> int:
-        return sum(thread.name.startswith("ws4py-hub") for thread in threading.enumerate())
+def test_redis_that_answers_after_the_end_harms_nobody(
+    fragile: RedisServer, stations: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = stations(fragile.url, publish_timeout=0.1)
+    one.join("red")
+    fragile.pause()
+    for _ in range(10):
+        one.hub.publish("red", "x")
+    one.hub.close()
+    fragile.resume()
+    wait_until(lambda: _count_threads() == 0)
+    assert "error" not in caplog.text
 
-    wait_until(lambda: count() == 0)
+
+def _count_threads() -> int:
+    return sum(thread.name.startswith("ws4py-hub") for thread in threading.enumerate())
+
+
+def test_threads_end_with_the_hub(redis: RedisServer, stations: Make) -> None:
+    wait_until(lambda: _count_threads() == 0)
     one = stations()
     one.join("red")
-    assert count() == 2
+    assert _count_threads() == 2
     one.hub.close()
-    wait_until(lambda: count() == 0)
+    wait_until(lambda: _count_threads() == 0)

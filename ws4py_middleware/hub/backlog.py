@@ -81,8 +81,8 @@ class Backlog:
         return taken
 
     def settle(self, fates: Iterable[bool]) -> None:
-        """Forget what was taken: each was sent, or refused."""
-        for item, fate in zip(self._taken, fates, strict=True):
+        """Forget what was taken: each was sent, or refused. What was dropped meanwhile stays so."""
+        for item, fate in zip(self._taken, fates, strict=False):
             self.size -= len(item.wire)
             item.fate = fate
         self._taken = []
