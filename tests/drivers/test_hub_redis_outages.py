@@ -77,6 +77,23 @@ def test_nothing_is_lost_doubled_or_disordered_when_it_is_only_paused(
     assert one.stat("dropped") == 0
 
 
+def test_silence_is_asked_about(
+    fragile: RedisServer, stations: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("ws4py_middleware.hub.redis_listener._SILENCE", 0.2)
+    one = stations(fragile.url)
+    one.join("red")
+    client = fragile.client()
+    wait_until(lambda: client.client_list(_type="pubsub")[0]["cmd"] == "ping")
+    client.close()
+    assert one.backplane.is_connected
+    fragile.pause()
+    wait_until(lambda: "no answer to a PING" in caplog.text)
+    fragile.resume()
+    one.wait_ready()
+    assert one.stat("outages") == 1
+
+
 def test_queue_is_bounded_and_drops_the_oldest(
     fragile: RedisServer, stations: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
