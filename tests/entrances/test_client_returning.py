@@ -16,9 +16,10 @@ from tests.clients import KINDS, make_client
 from tests.clients.gevent import hub_in_a_thread
 from tests.drivers.peer import wait_until
 from tests.entrances.phoenix import LATE, SOON, close, echo, in_thread, no_threads_stay, phoenix, say
-from tests.entrances.scripted import BOUND, no_leaks, text
+from tests.entrances.scripted import BOUND, Visit, no_leaks, text
 from ws4py_middleware.client import Backoff, WebSocketBaseClient
 from ws4py_middleware.client.asyncclient import AsyncWebSocketClient
+from ws4py_middleware.client.away import Wait
 from ws4py_middleware.client.dialers import Dialers
 from ws4py_middleware.client.geventclient import WebSocketClient as GeventClient
 from ws4py_middleware.client.threadedclient import WebSocketClient
@@ -204,6 +205,44 @@ def test_fragments_for_a_connection_that_is_gone_go_to_the_next_one_in_one_piece
         end(client)
 
 
+def test_one_that_is_terminated_before_it_opens_is_told_of_no_end() -> None:
+    class Early(WebSocketBaseClient):
+        told = ""
+
+        def handshake_ok(self) -> None:
+            self.terminate()
+            super().handshake_ok()
+
+        def opened(self) -> None:
+            self.told += "opened"
+
+        def closed(self, code: int, reason: str | None = None) -> None:
+            self.told += "closed"
+
+    with phoenix(echo) as bird:
+        client = Early(bird.url, reconnect=SOON)
+        client.connect()
+        assert client.receive(BOUND) is None
+        assert client.told == ""
+
+
+def test_a_loop_that_is_closed_over_it_hears_no_complaint_of_ours() -> None:
+    with phoenix(close(1012)) as bird:
+        loop = asyncio.new_event_loop()
+        client = AsyncWebSocketClient(bird.url, reconnect=LATE)
+        loop.run_until_complete(client.connect())
+        reconnecting: Any = client._reconnecting
+        while reconnecting._task is None:
+            loop.run_until_complete(asyncio.sleep(0.001))
+        coroutine = reconnecting._task.get_coro()
+        reconnecting._task._log_destroy_pending = False  # asyncio's complaint is the application's business
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        coroutine.close()  # as the garbage collector does, who would only log what is raised
+        reconnecting._task = None
+        client.close()
+
+
 def test_a_close_message_is_meant() -> None:
     with phoenix(echo) as bird:
         client = WebSocketClient(bird.url, reconnect=SOON)
@@ -310,6 +349,51 @@ def test_who_is_added_by_hand_alone_is_told_of_each_opening() -> None:
         assert str(client.receive(BOUND)) == "x"
         assert client.opens == 2
         end(client)
+
+
+def test_a_manager_that_stops_lets_those_go_on_who_wait_for_one_that_is_away() -> None:
+    manager = WebSocketManager()
+    manager.start()
+    with phoenix(close(1012)) as bird:
+        client = WebSocketBaseClient(bird.url, reconnect=LATE)
+        client.connect()
+        manager.add(client)
+        reconnecting: Any = client._reconnecting
+        wait_until(lambda: isinstance(getattr(reconnecting.campaign, "step", None), Wait))
+        wait_until(lambda: reconnecting._worker is None)
+        manager.stop()
+        thread = in_thread(client.run)
+        thread.join(BOUND)
+        assert not thread.is_alive()
+
+
+def test_a_manager_that_stops_while_it_dials_is_left_with_nothing() -> None:
+    class Managed(WebSocketBaseClient):
+        told = ""
+
+        def handshake_ok(self) -> None:
+            manager.add(self)
+
+        def opened(self) -> None:
+            self.told += "opened "
+
+        def closed(self, code: int, reason: str | None = None) -> None:
+            self.told += f"closed {code} "
+
+    def stop_and_accept(visit: Visit) -> None:
+        manager.stop()
+        visit.accept()
+        visit.wait_end()
+
+    manager = WebSocketManager()
+    manager.start()
+    with phoenix(close(1012), stop_and_accept) as bird:
+        client = Managed(bird.url, reconnect=SOON)
+        client.connect()
+        wait_until(lambda: client.told.count("closed") == 2)
+        assert client.told == "opened closed 1012 opened closed 1006 "
+        wait_until(lambda: len(manager) == 0)
+        client.run()
 
 
 class _Stopping:

@@ -191,6 +191,7 @@ class TaskReconnecting(Reconnecting):
             self._manager.call(_cancel, self._task)
 
     async def _carry_out(self, campaign: Campaign) -> None:
+        me = asyncio.current_task()
         try:
             while self.campaign is campaign and (step := campaign.step) is not None:
                 if self._manager is not None and self._manager.is_ending:
@@ -204,7 +205,7 @@ class TaskReconnecting(Reconnecting):
                 self.stop()  # the loop is about to end, say
             raise
         finally:
-            if self._task is asyncio.current_task():
+            if self._task is me:  # also in a loop that was closed over it
                 self._task = None
 
     async def _do(self, campaign: Campaign, step: Step) -> Exception | None:

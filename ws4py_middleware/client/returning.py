@@ -36,6 +36,9 @@ __all__ = ["BlockingReconnecting", "ReturningLink", "ThreadReconnecting"]
 
 logger = logging.getLogger("ws4py_middleware")
 
+#: How often a client that is away looks whether its manager is still there; seconds.
+_LOOK_INTERVAL = 1.0
+
 
 class ReturningLink(Returning):
     """One connection of a client that comes back, in the hands of threads or greenlets."""
@@ -45,6 +48,10 @@ class ReturningLink(Returning):
     def _tell_opened(self) -> None:
         super()._tell_opened()
         self.reconnecting.opened(self)
+
+    def _last_callbacks(self, tell: bool) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
+        # Another thread may terminate() it before the beginning was told.
+        return super()._last_callbacks(tell and self._told_opened)
 
 
 class BlockingReconnecting(Reconnecting):
@@ -208,17 +215,22 @@ class BlockingReconnecting(Reconnecting):
         if self.campaign is not campaign:
             sock.close()
             return None
-        old, client = self.link, self.client
+        old, client, manager = self.link, self.client, campaign.manager
         try:
             link = client._begin(sock, early)
-            if campaign.manager is not None and not isinstance(link.loop, Registry):
-                campaign.manager._add(client)  # it was added by hand before, too
+            if manager is not None and not isinstance(link.loop, Registry):
+                manager._add(client)  # it was added by hand before, too
         except Exception as error:  # noqa: BLE001 - it is the result
             failed = client._link
             if isinstance(failed, Returning) and old is not None and failed is not old:
                 old.inherit(failed)
             return error
         self.landed(link)
+        if manager is not None and manager.is_ending:
+            self.stop()
+            link.terminate()
+            if not link.wait_released(_LOOK_INTERVAL):
+                manager.stop()  # it had done so before this one was added to it
         return None
 
 
@@ -349,7 +361,8 @@ class ThreadReconnecting(BlockingReconnecting):
                 elif isinstance(step, Wait) and step.until > monotonic():
                     with self._lock:
                         if self.campaign is campaign and self._errand is not None:
-                            get_dialers().later(step.until, self._errand)
+                            next_look = monotonic() + _LOOK_INTERVAL
+                            get_dialers().later(min(step.until, next_look), self._errand)
                     return
                 else:
                     self._finish(campaign, self._do(campaign, step))
