@@ -19,6 +19,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+import weakref
 from _thread import get_ident, get_native_id
 from collections import deque
 from time import monotonic, sleep
@@ -96,6 +97,8 @@ class Crew:
         self._stalled: Link | None = None  # in whose turn the leader blocks, and nobody was free
         self._is_over = False
         self._gone = threading.Event()
+        #: Those that were started here, or for this; the set keeps none that has ended.
+        self.threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self._watchdog: threading.Thread | None = None
         self._bell = threading.Event()
         self._warned_at = -_WARN_INTERVAL
@@ -238,7 +241,12 @@ class Crew:
 
     def wait_gone(self, timeout: float) -> bool:
         """Wait until all threads have ended, after the run is over; those that block may take longer."""
-        return self._gone.wait(timeout)
+        until = monotonic() + timeout
+        if not self._gone.wait(timeout):
+            return False
+        for thread in list(self.threads):
+            thread.join(max(until - monotonic(), 0))  # it has nothing left to do but to end
+        return True
 
     def disown(self) -> None:
         """Forget, in a forked child, the threads that are its parent's."""
@@ -289,9 +297,11 @@ class Crew:
         thread = threading.Thread(
             target=self._serve, args=(hand, self.idle_time), name=name, daemon=manager.daemon
         )
+        self.threads.add(thread)
         try:
             thread.start()
         except RuntimeError:
+            self.threads.discard(thread)
             logger.exception("no thread can be started for a handler that blocks")
             return False
         return True
@@ -371,9 +381,11 @@ class Crew:
         if self._watchdog is None:
             name = f"{self._manager.name}-watchdog"
             self._watchdog = threading.Thread(target=self._watch, name=name, daemon=True)
+            self.threads.add(self._watchdog)
             try:
                 self._watchdog.start()
             except RuntimeError:
+                self.threads.discard(self._watchdog)
                 logger.exception("no thread can be started to watch for handlers that block")
         else:
             self._bell.set()

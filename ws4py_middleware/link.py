@@ -25,7 +25,7 @@ from .figures import conclude
 from .inbox import Inbox, Waker
 from .lifetimes import reauthorize
 from .messaging import BinaryMessage, Message, PongControlMessage, TextMessage
-from .outgoing import Loop, Outgoing, TransportLike
+from .outgoing import Loop, Outgoing, TransportLike, is_ctrl_c
 
 __all__ = ["Handler", "Link", "Loop", "TransportLike"]
 
@@ -371,8 +371,10 @@ class Link(Outgoing):
         End one connection because of its handler, and no other.
 
         Not even ``sys.exit()`` in a handler ends a loop that runs the handlers of
-        others. A loop in the caller's own thread lets it, and Ctrl-C, through.
+        others. A loop in the caller's own thread lets it through, and each one Ctrl-C.
         """
+        if self.loop.is_shared and is_ctrl_c(error):
+            raise error  # no fault of the handler's
         if isinstance(error, ConnectionClosed) and self.conn.state is not _OPEN:
             # The usual end of a hook that sends to a peer that has left in between: nobody's fault.
             logger.debug("%r has sent to a connection that is closed", self.handler)

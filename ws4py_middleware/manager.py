@@ -80,6 +80,7 @@ class WebSocketManager(Leading):
             crew = Crew(self)
             thread = threading.Thread(target=crew.work, name=self.name, daemon=self.daemon)
             self._crew = crew
+            crew.threads.add(thread)
             try:
                 thread.start()
             except RuntimeError:

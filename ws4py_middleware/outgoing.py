@@ -8,6 +8,7 @@ core; whoever holds it gives the network what it takes, and waits for nothing.
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Hashable, Sized
 from time import monotonic
 from typing import Any, Protocol
@@ -19,10 +20,15 @@ from .core.types import Buffer, CloseCode, State
 from .exc import ConnectionClosed
 from .inbox import Inbox, Waiter, Waker
 
-__all__ = ["Loop", "Outgoing", "TransportLike"]
+__all__ = ["Loop", "Outgoing", "TransportLike", "is_ctrl_c"]
 
 _OPEN = State.OPEN
 _CLOSED = State.CLOSED
+
+
+def is_ctrl_c(error: BaseException) -> bool:
+    """Tell whether somebody wants the whole program to end, while by chance a hook was running."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
 class TransportLike(Protocol):
