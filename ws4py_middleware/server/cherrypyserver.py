@@ -50,7 +50,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import inspect
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -76,6 +75,7 @@ from ..process import ensure_running, get_manager, peek_manager, shut_down_at_ex
 from ..registry import Registry
 from ..routing import check_takes
 from ..websocket import WebSocket
+from .cherrypyrequest import NotYet, find_params, get_status, make_environ
 from .cherrypysettings import check_config, check_names, read_settings
 from .wsgiutils import give_up
 
@@ -105,26 +105,6 @@ class _State:
     is_taken: bool = False
     #: Whether the client was still there.
     is_open: bool = False
-
-
-class _NotYet:
-    """The socket of a handler in the page handler: it has addresses, and nothing can be sent."""
-
-    def __init__(self, request: Any) -> None:
-        self._local = request.local.ip or request.local.name, request.local.port
-        self._peer = request.remote.ip, request.remote.port
-
-    def getsockname(self) -> Any:
-        return self._local
-
-    def getpeername(self) -> Any:
-        return self._peer
-
-    def sendall(self, data: object) -> None:
-        raise RuntimeError(
-            "the WebSocket is not open while the page handler runs: send in opened(), "
-            "and refuse it with cherrypy.HTTPError"
-        )
 
 
 class _Refusal(cherrypy.HTTPError):  # type: ignore[misc, unused-ignore]
@@ -182,7 +162,7 @@ class WebSocketTool(cherrypy.Tool):  # type: ignore[misc, unused-ignore]
         request.hooks.attach("on_end_resource", self.cleanup_headers, priority=90)
         request.hooks.attach("on_end_resource", self.complete, priority=100)
         request.hooks.attach("on_end_request", self.start_handler, failsafe=True, priority=100)
-        request.ws_state = state = _State(_make_environ(request), request.handler)
+        request.ws_state = state = _State(make_environ(request), request.handler)
         if not refuses_hop_by_hop(state.environ):
             # Any answer but the 101 ends the connection; the 101 is built without this.
             cherrypy.serving.response.headers["Connection"] = "close"
@@ -246,7 +226,7 @@ class WebSocketTool(cherrypy.Tool):  # type: ignore[misc, unused-ignore]
             log_refusal(asked, error)
             raise _Refusal(error, not refuses_hop_by_hop(state.environ)) from None
         request.ws_handler = state.opening.websocket
-        request.ws_handler.sock = _NotYet(request)
+        request.ws_handler.sock = NotYet(request)
         response.status = "101 Switching Protocols"
 
     def cleanup_headers(self) -> None:
@@ -261,9 +241,9 @@ class WebSocketTool(cherrypy.Tool):  # type: ignore[misc, unused-ignore]
         """Take the connection out of the server and send the 101, if that is still the answer."""
         request, response = cherrypy.serving.request, cherrypy.serving.response
         state = request.ws_state
-        if state.opening is None or state.is_taken or not _status(response).startswith(b"101"):
+        if state.opening is None or state.is_taken or not get_status(response).startswith(b"101"):
             return
-        params = _find_params(state.page, request.params)
+        params = find_params(state.page, request.params)
         try:
             opening = dataclasses.replace(state.opening, params=params)
             _check_params(opening)
@@ -295,59 +275,9 @@ class WebSocketTool(cherrypy.Tool):  # type: ignore[misc, unused-ignore]
             finally:
                 if websocket._taken is not None:
                     state.opening.manager.add(websocket)
-        elif not state.is_taken and _status(cherrypy.serving.response):
+        elif not state.is_taken and get_status(cherrypy.serving.response):
             # Without one it is redirected inside, and answered by another request.
             hang_up(state.environ)
-
-
-def _status(response: Any) -> bytes:
-    """Return the final status; empty where the response was not finished."""
-    status: bytes = getattr(response, "output_status", b"")
-    return status
-
-
-def _make_environ(request: Any) -> dict[str, Any]:
-    """Return the request's environ, or make one where it came without, by CherryPy's native gateway."""
-    environ: dict[str, Any] | None = getattr(request, "wsgi_environ", None)
-    first = request
-    while first.prev is not None:
-        first = first.prev
-    if environ is not None:
-        # After an InternalRedirect there is a substitute for it.
-        return environ if first is request else {**environ, "wsgi.input": first.rfile}
-    fields = [(f"HTTP_{name.upper().replace('-', '_')}", value) for name, value in request.header_list]
-    environ = {
-        "REQUEST_METHOD": request.method,
-        "SCRIPT_NAME": request.script_name,
-        "PATH_INFO": request.path_info,
-        "QUERY_STRING": request.query_string,
-        "SERVER_PROTOCOL": "HTTP/{}.{}".format(*request.protocol),
-        "SERVER_NAME": request.local.name or request.local.ip,
-        "SERVER_PORT": str(request.local.port),
-        "REMOTE_ADDR": request.remote.ip,
-        "REMOTE_PORT": str(request.remote.port),
-        "wsgi.url_scheme": request.scheme,
-        "wsgi.input": first.rfile,
-    }
-    for name, value in fields:
-        key = name[5:] if name in ("HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE") else name
-        environ[key] = f"{environ[key]}, {value}" if key in environ else value
-    return environ
-
-
-def _find_params(page: Any, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a page handler was called with, by name."""
-    arguments = tuple(getattr(page, "args", ()))
-    names: list[str] = []
-    if arguments:
-        with contextlib.suppress(TypeError, ValueError):
-            parameters = inspect.signature(page.callable).parameters.values()
-            names = [
-                each.name
-                for each in parameters
-                if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
-            ]
-    return {**params, **dict(zip(names, arguments, strict=False))}
 
 
 def _check_params(opening: Opening) -> None:

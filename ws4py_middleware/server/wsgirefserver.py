@@ -107,6 +107,12 @@ class WebSocketWSGIRequestHandler(WSGIRequestHandler):
     #: What calls the application.
     WebSocketWSGIHandler = WebSocketWSGIHandler
 
+    def get_environ(self) -> dict[str, Any]:
+        """Make the environ, without headers that would pass for others in it, such as ``X_Forwarded_For``."""
+        for name in {name for name in self.headers if "_" in name}:
+            del self.headers[name]
+        return super().get_environ()
+
     def handle(self) -> None:
         """Read one request and answer it; as in the base class, which leaves no room for the handler."""
         self.raw_requestline = self.rfile.readline(_MAX_LINE + 1)
