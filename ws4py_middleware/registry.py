@@ -479,7 +479,11 @@ def _after_fork() -> None:
     admission.disown()
     figures.disown()
     for registry in list(_registries):
-        registry._disown()
+        try:
+            registry._disown()
+        except Exception:
+            # The others are to be forgotten all the same: their descriptors are the parent's.
+            logger.exception("%r could not be forgotten in a forked child", registry)
 
 
 if hasattr(os, "register_at_fork"):

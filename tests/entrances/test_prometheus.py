@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.servers import Server, start, wait_for
@@ -42,7 +43,19 @@ def wait_for_figures(server: Server, **expected: float) -> dict[str, float]:
 @contextmanager
 def open_ws(server: Server) -> Iterator[tuple[ClientConnection, int]]:
     """Connect; return which process has it, too."""
-    with connect(server.ws_url + "/ws", compression=None, proxy=None) as client:
+    found: list[ClientConnection] = []
+
+    def is_taken() -> bool:
+        try:
+            found.append(connect(server.ws_url + "/ws", compression=None, proxy=None))
+        except InvalidStatus as error:
+            # A worker that is about to end accepts for a moment more, and sends new ones away.
+            if error.response.status_code != 503:
+                raise
+        return bool(found)
+
+    wait_for(is_taken, 10, "a worker that is there to stay")
+    with found[0] as client:
         yield client, int(client.recv(10))
 
 
