@@ -248,6 +248,35 @@ def test_manager_of_the_process_is_made_once_and_ends_with_it() -> None:
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "881903e9", "")
 
 
+def test_fork_forgets_also_what_is_behind_the_manager_of_a_thread_that_has_ended() -> None:
+    script = """if True:
+        import logging, os, threading
+        import gevent
+        from ws4py_middleware.greenlets import GreenletManager
+
+        managers = []
+
+        def visit():
+            managers.append(GreenletManager())
+            gevent.sleep(0)
+            gevent.get_hub().destroy(destroy_loop=True)
+
+        logging.basicConfig()
+        for _ in range(2):
+            thread = threading.Thread(target=visit)
+            thread.start()
+            thread.join()
+        child = os.fork()
+        if not child:
+            os._exit(sum(manager._pid != os.getpid() for manager in managers))
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "0", "")
+
+
 def test_native_lock_is_native_also_when_patched(host: GreenletHost) -> None:
     lock = host.manager.make_lock()
     assert type(lock).__module__ == "_thread"
