@@ -252,7 +252,8 @@ class GreenletManager(Registry):
         seats, self._seats = self._seats, {}
         self._emptied = Event()  # type: ignore[assignment]
         self._thread = _get_thread()
-        if self._hub.loop is None:
+        loop: Any = self._hub.loop
+        if loop is None:
             return  # its thread has ended, and took with it all that was watched
         self._alarm.stop()
         for seat in seats.values():
