@@ -371,7 +371,8 @@ def test_clients_of_a_manager_come_back_to_it_and_few_threads_dial(manager: WebS
         wait_until(lambda: len(manager) == 0)
         for number, client in enumerate(clients):
             client.send(str(number))
-        most = threading.active_count()
+        # Beside those in which the manager's hooks run, of which there may be more on a slow machine.
+        most = sum(not thread.name.startswith(manager.name) for thread in threading.enumerate())
         bird.start(echo, parallel=True)
         wait_until(lambda: all(client.is_open for client in clients), 20)
         assert sum(thread.name == "WebSocket dialer" for thread in threading.enumerate()) <= 16
