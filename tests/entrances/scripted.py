@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.core.wire import CLOSE, TEXT, build_frame
+from ws4py_middleware.client import WebSocketBaseClient
 
 #: Longer than anything takes; a test that waits so long has failed.
 BOUND = 10.0
@@ -215,3 +216,15 @@ def no_leaks() -> Iterator[None]:
 
 def text(message: str) -> bytes:
     return build_frame(TEXT, message.encode())
+
+
+def hello(visit: Visit) -> None:
+    """Say hello, and let the client end it."""
+    visit.accept(text("hello"))
+    visit.answer_close()
+
+
+def get_hello(url: str, **options: Any) -> None:
+    """Connect to one that says hello, and hear it."""
+    with WebSocketBaseClient(url, **options) as client:
+        assert str(client.receive(5)) == "hello"

@@ -19,7 +19,7 @@ import gevent.socket
 import pytest
 import trustme
 
-from tests.entrances.scripted import Visit, no_leaks, reset, scripted, text
+from tests.entrances.scripted import Visit, get_hello, hello, no_leaks, reset, scripted
 from tests.servers import certificates, client_context, free_port, server_context, wait_for
 from ws4py_middleware import client as client_module
 from ws4py_middleware.client import WebSocketBaseClient
@@ -35,16 +35,6 @@ def nothing_leaks() -> Iterator[None]:
     gevent.sleep(0)  # its hub has descriptors of its own
     with no_leaks():
         yield
-
-
-def hello(visit: Visit) -> None:
-    visit.accept(text("hello"))
-    visit.answer_close()
-
-
-def get_hello(url: str, **options: Any) -> None:
-    with WebSocketBaseClient(url, **options) as client:
-        assert str(client.receive(5)) == "hello"
 
 
 class Net:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.entrances.proxies import HttpProxy, Relay, SocksProxy, proxy
-from tests.entrances.scripted import Visit, no_leaks, scripted, text
+from tests.entrances.scripted import Visit, get_hello, hello, no_leaks, scripted
 from tests.servers import certificates, client_context, free_port, server_context
 from ws4py_middleware.client import WebSocketBaseClient
 from ws4py_middleware.client.proxies import Proxy, choose_proxy, parse_proxy
@@ -28,16 +28,6 @@ def nothing_leaks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(f"{name.upper()}_PROXY", raising=False)
     with no_leaks():
         yield
-
-
-def hello(visit: Visit) -> None:
-    visit.accept(text("hello"))
-    visit.answer_close()
-
-
-def get_hello(url: str, **options: Any) -> None:
-    with WebSocketBaseClient(url, **options) as client:
-        assert str(client.receive(5)) == "hello"
 
 
 def refused(url: str, **options: Any) -> HandshakeError:
