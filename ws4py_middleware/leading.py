@@ -104,10 +104,12 @@ class Leading(Registry):
         poller = self._open_poller()
         while self.running and self._crew is crew:
             ready = poller.wait(self._timeout())
-            crew.rounds += 1
-            if crew.asleep:
-                crew.wake()
-            link = self._dispatch(ready, crew, running)
+            link = None
+            if ready:  # else it was for a timer, in which no hook is called
+                crew.rounds += 1
+                if crew.asleep:
+                    crew.wake()
+                link = self._dispatch(ready, crew, running)
             if link is None and self._turns:
                 link = self._take_turns(crew, running)
             if link is not None:
@@ -199,6 +201,8 @@ class Leading(Registry):
         """Give each link that asked one turn; those that ask again meanwhile wait for the next round."""
         slow = crew.slow
         crew.rounds += 1
+        if crew.asleep:
+            crew.wake()
         for _ in range(len(self._turns)):
             link = self._turns.popleft()
             self._queued_turns.discard(link)
@@ -312,7 +316,7 @@ class Leading(Registry):
         if self._poller is not None:
             self._poller.unregister(link.fd)
 
-    def schedule(self, link: Link, when: float) -> None:
+    def schedule(self, link: Any, when: float) -> None:
         """Come back to a link at a point in time."""
         if self._timers.set(link, when):
             self._wake()

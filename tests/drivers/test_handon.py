@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tests.drivers.gates import Gate, blocked, echo
-from tests.drivers.peer import EchoRecorder
+from tests.drivers.gates import Gate, blocked, crew, echo
+from tests.drivers.peer import EchoRecorder, wait_until
 from tests.drivers.threads import ThreadHost, host, threads
 from ws4py_middleware.exc import ConnectionClosed
 from ws4py_middleware.messaging import Message
@@ -157,3 +157,28 @@ def test_stop_does_not_wait_for_long_for_a_hook_that_blocks(host: ThreadHost) ->
         with host.connect(EchoRecorder()) as third:
             echo(third)
     assert gate.wait_closed() == (1006, "Going away")
+
+
+def test_watchdog_sleeps_while_there_are_only_timers(threads: ThreadHost) -> None:
+    class Ticking:
+        """Comes back all the time, as what looks whether the server is about to end."""
+
+        ticks = 0
+
+        def on_deadline(self, now: float) -> None:
+            self.ticks += 1
+            threads.manager.schedule(self, now + 0.01)
+
+        def on_fault(self, error: Exception) -> None:
+            raise error
+
+    ticking = Ticking()
+    echo(threads.connect(EchoRecorder()))
+    threads.manager.schedule(ticking, 0)
+    wait_until(lambda: ticking.ticks > 1 and crew(threads).asleep)
+    ticks = ticking.ticks
+    wait_until(lambda: ticking.ticks > ticks + 5)
+    assert crew(threads).asleep
+    # And it is awake for what comes then.
+    with blocked(threads, Gate()):
+        echo(threads.connect(EchoRecorder()))
