@@ -121,3 +121,19 @@ class HandoverError(HandshakeError):
 
 class StreamClosed(Exception):
     """ws4py's name for a stream that takes no more bytes; not a :exc:`WebSocketException` there either."""
+
+
+def find_leaving_code(error: BaseException | None) -> int:
+    """
+    Return the close code for a ``with`` block that has ended, :rfc:`6455#section-7.4.1`.
+
+    Args:
+        error: What it was left with: 1011 for an error, 1001 for an end that came from outside, such as
+            Ctrl-C or the cancellation of a task.
+
+    >>> find_leaving_code(None), find_leaving_code(KeyError()), find_leaving_code(KeyboardInterrupt())
+    (1000, 1011, 1001)
+    """
+    if error is None:
+        return 1000
+    return 1011 if isinstance(error, Exception) else 1001

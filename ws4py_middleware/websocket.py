@@ -33,6 +33,7 @@ from .core.policy import Policy
 from .core.prepared import PreparedMessage
 from .core.types import Buffer, Side, State
 from .direct import CallersLoop, SourceTransport
+from .exc import find_leaving_code
 from .figures import ConnectionStats, inspect
 from .heartbeat import Heartbeat
 from .hub.membership import InRooms
@@ -467,7 +468,7 @@ class WebSocket(InRooms):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close(find_leaving_code(error))
 
     def __repr__(self) -> str:
         state = "new" if self._link is None else self._link.conn.state.name.lower()

@@ -43,6 +43,7 @@ from typing import Any, TypeVar
 from ..core.connection import Connection
 from ..core.types import Buffer
 from ..direct import SourceTransport
+from ..exc import find_leaving_code
 from ..handover import from_socket
 from ..link import Link, TransportLike
 from ..messaging import Message
@@ -278,6 +279,6 @@ class WebSocketBaseClient(ClientBase):
     ) -> None:
         link = self._link
         if link is not None:
-            self.close()
+            self.close(find_leaving_code(error))
             if not link.is_mine:
                 link.wait_released()

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 
 from ..async_websocket import Queued
 from ..async_websocket import WebSocket as AsyncWebSocket
+from ..exc import find_leaving_code
 from ..messaging import Message
 from ..process import get_task_manager
 from ..websocket import WebSocket
@@ -48,10 +49,10 @@ class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
     """
     A WebSocket that connects to a server, and lives in the asyncio loop in which it does.
 
-    ``async with`` connects, and makes the closing handshake at its end; a hook that still runs when the time
-    for that is over is cancelled. Hooks may be ``async def``. A class without ``received_message()`` has its
-    messages by ``await client.receive()`` and ``async for``: none is lost, and the server has to wait while
-    nobody asks for more.
+    ``async with`` connects, and makes the closing handshake at its end, with 1011 when an exception ends it;
+    a hook that still runs when the time for that is over is cancelled. Hooks may be ``async def``. A class
+    without ``received_message()`` has its messages by ``await client.receive()`` and ``async for``: none is
+    lost, and the server has to wait while nobody asks for more.
 
     The arguments, and what can be wrong with them, are those of :class:`.base.ClientBase`.
     """
@@ -154,12 +155,12 @@ class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
                 return
             link = self._link
 
-    async def _leave(self) -> None:
+    async def _leave(self, code: int = 1000) -> None:
         """Make the closing handshake, and leave no hook behind."""
         link = self._link
         if link is None:
             return
-        self.close()
+        self.close(code)
         if self._reconnecting is not None:
             await self._reconnecting.finish()
         if not link.is_mine and (task := await self._wait_ending(link)):
@@ -188,7 +189,7 @@ class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._leave()
+        await self._leave(find_leaving_code(error))
 
     def __enter__(self) -> NoReturn:
         raise TypeError("write 'async with': this client lives in an asyncio loop")
