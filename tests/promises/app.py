@@ -67,6 +67,14 @@ class Command(WebSocket):
             self.send(b"x" * int(argument), binary=True)
 
 
+class Blocking(WebSocket):
+    """Calls a database, as it were."""
+
+    def received_message(self, message: Message) -> None:
+        time.sleep(0.05)
+        self.send(message)
+
+
 class RaiseWhenOpened(WebSocket):
     def opened(self) -> None:
         raise ZeroDivisionError("asked for by the test")
@@ -112,6 +120,7 @@ ROUTES: dict[str, Any] = {
     "/room/<room>": Subscriber,
     "/publish/<room>": Publisher,
     "/command": Command,
+    "/blocking": Blocking,
     "/quick": Route(EchoWebSocket, **QUICK),
     "/quick-function": Route(echo_function, **QUICK),
     "/quick-command": Route(Command, **QUICK),

@@ -227,8 +227,9 @@ def ask(server: Server, data: bytes, timeout: float = 5) -> bytes:
 
 def warm_up(server: Server) -> None:
     """Let the server load and allocate what it needs for any client at all."""
+    # Handlers that block make threads; on a busy machine any handler may have taken too long.
     paths = ("/echo", "/deflate", "/function", "/sink", "/size", "/room/warm", "/publish/warm", "/command")
-    for path in paths:
+    for path in (*paths, "/blocking"):
         with upgrade(server, path, DEFLATE) as peer:
             peer.send(frame(TEXT, b"hello" * 100) + frame(PING) + close_frame(1000))
             peer.read_to_close()

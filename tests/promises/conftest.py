@@ -20,6 +20,10 @@ ALL = (SYNC, GTHREAD, GEVENT)
 #: One for each manager: under sync and gthread it is the same.
 BOTH = (GTHREAD, GEVENT)
 
+#: glibc keeps free memory for each thread that there was, as many as the machine has had us start. What
+#: connections cost is to be seen without; how much it is with, :mod:`.test_memory` sees, too.
+ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
+
 StartFresh = Callable[..., AbstractContextManager[Server]]
 
 
@@ -86,7 +90,7 @@ def start_fresh(kind: str) -> StartFresh:
 @pytest.fixture(scope="module", params=BOTH)
 def fresh(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A server of the module's own, for those who count bytes."""
-    with start(request.param, APP) as server:
+    with start(request.param, APP, env=ONE_ARENA) as server:
         warm_up(server)
         pid = server.pid
         yield server
