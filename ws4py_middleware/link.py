@@ -1,10 +1,9 @@
 """
 The link: what drives one connection, the same in every manager.
 
-It stands between four things: the core (:class:`~.core.connection.Connection`),
-the transport, the handler, and the *loop* that says when there is something to
-do. One lock guards the core; callbacks of the handler run outside it, one after
-the other. Sending is safe from any thread, at any time: see :mod:`.outgoing`.
+It stands between four things: the core (:class:`~.core.connection.Connection`), the transport, the handler,
+and the *loop* that says when there is something to do. One lock guards the core; callbacks of the handler run
+outside it, one after the other. Sending is safe from any thread, at any time: see :mod:`.outgoing`.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from time import monotonic
 from typing import Any, Protocol, TypeVar
 
 from .core.connection import Connection
-from .core.events import MessageReceived, PongReceived
+from .core.events import HookDue, MessageReceived, PongReceived
 from .core.types import CloseCode, State
 from .exc import ConnectionClosed
 from .figures import conclude
@@ -332,6 +331,8 @@ class Link(Outgoing):
                     handler.received_message(_text(event.data) if event.is_text else _binary(event.data))
                 elif isinstance(event, PongReceived) and event.latency is None:
                     handler.ponged(PongControlMessage(event.data))
+                elif isinstance(event, HookDue):
+                    event.tell(handler)
                 if conn.queued > high_water or self._inbox is not None or self._fragmenter is not None:
                     with lock:
                         self._flush()

@@ -72,6 +72,9 @@ class Message:
     encoding: str | None
     #: Whether the last fragment (FIN) has come.
     completed: bool
+    #: For clients that replay: the room that it was published to, and its place there; else ``None``.
+    room: str | None = None
+    id: str | None = None
 
     def __init__(self, opcode: int, data: str | Buffer = b"", encoding: str | None = "utf-8") -> None:
         self.opcode = opcode

@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any, Protocol, cast
 
 from .core.connection import Connection
-from .core.events import MessageReceived, PongReceived
+from .core.events import HookDue, MessageReceived, PongReceived
 from .core.types import State
 from .inbox import Waiter
 from .lifetimes import reauthorize_async
@@ -180,6 +180,8 @@ class TaskLink(_LoopsLink):
                     await _finished(handler.received_message(kind.from_bytes(event.data)))
                 elif isinstance(event, PongReceived) and event.latency is None:
                     await _finished(handler.ponged(PongControlMessage(event.data)))
+                elif isinstance(event, HookDue):
+                    await _finished(event.tell(handler))
                 if conn.queued > high_water or self._inbox is not None or self._fragmenter is not None:
                     with lock:
                         self._flush()

@@ -27,6 +27,7 @@ something; or in a :class:`~ws4py_middleware.manager.WebSocketManager`, with tho
 ``pump``       the loop of a client that no manager has
 ``backoff``    after what to connect again, and when
 ``away``       what is to be done until then, and what is to be sent
+``replaying``  what was missed meanwhile, where the server keeps it
 ``returning``  who does that, where it blocks; ``dialers`` for managers' clients
 =============  =====================================================================
 """
@@ -211,8 +212,8 @@ class WebSocketBaseClient(ClientBase):
     def receive(self, timeout: float | None = None) -> Message | None:
         """Wait for the next message; see :meth:`.WebSocket.receive`. Without a manager, this reads."""
         if self._reconnecting is not None:
-            return self._reconnecting.receive(self._receive_from, timeout)
-        return self._receive_from(self._ensure_link(), timeout)
+            return self._note_taken(self._reconnecting.receive(self._receive_from, timeout))
+        return self._note_taken(self._receive_from(self._ensure_link(), timeout))
 
     def _receive_from(self, link: Link, timeout: float | None) -> Message | None:
         message = link.receive(timeout)

@@ -135,8 +135,8 @@ class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
     async def receive(self, timeout: float | None = None) -> Message | None:  # type: ignore[override]
         """Wait for the next message; see :meth:`.AsyncWebSocket.receive`."""
         if self._reconnecting is None:
-            return await super().receive(timeout)
-        return await self._reconnecting.receive(super().receive, timeout)
+            return self._note_taken(await super().receive(timeout))
+        return self._note_taken(await self._reconnecting.receive(super().receive, timeout))
 
     async def run(self) -> None:  # type: ignore[override]
         """

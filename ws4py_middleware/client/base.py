@@ -20,12 +20,14 @@ from ..core.policy import Policy
 from ..core.types import Side, State
 from ..exc import ConnectionClosed, HandshakeError
 from ..link import Link
+from ..messaging import Message
 from ..websocket import HookResult, WebSocket
 from .answers import Answer, Part, ask, describe, parse_fields, parse_line, read_body
 from .away import Reconnecting
 from .backoff import Backoff, make_backoff
 from .proxies import choose_proxy, parse_proxy
 from .redirects import Leg, first_leg, is_redirect, next_leg
+from .replaying import SUBPROTOCOL, Replay, adopt, waits_for_receive
 from .steps import Conversation, Dial, DialUnix, HangUp, StartTLS
 from .tls import SSLOptions, get_server_name, make_context, without_identity
 from .tunnels import open_tunnel
@@ -56,6 +58,7 @@ class ClientBase(WebSocket):
             ``None`` none.
         max_redirects: How many redirects are followed; 0 takes each for a refusal.
         reconnect: When to connect again by itself; ``True`` is ``Backoff()``.
+        positions: What :attr:`positions` was, to go on there; for clients that offer ``ws4py.replay.v1``.
         settings: Settings of the policy by name, such as ``max_message_size=65536``.
 
     Raises:
@@ -79,6 +82,7 @@ class ClientBase(WebSocket):
         proxy: str | bool | None = True,
         max_redirects: int = 0,
         reconnect: Backoff | bool | None = None,
+        positions: Mapping[str, str] | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(None, protocols, extensions, None, heartbeat_freq)
@@ -121,6 +125,7 @@ class ClientBase(WebSocket):
         # What cannot be sent shows here, not at the first reconnection.
         self._build_request(self._first_leg())
         self._reconnecting = self._make_reconnecting(self.reconnect) if self.reconnect else None
+        self._replay = self._make_replay(positions)
 
     def _make_reconnecting(self, backoff: Backoff) -> Reconnecting:
         raise TypeError(f"{type(self).__name__} does not connect again by itself")
@@ -138,6 +143,45 @@ class ClientBase(WebSocket):
             cause: Why: a :exc:`~ws4py_middleware.exc.ConnectionClosed` with the close code, the
                 :exc:`~ws4py_middleware.exc.HandshakeError` of the server, or an :exc:`OSError`.
         """
+
+    # --- missing nothing -------------------------------------------------------------------------
+
+    @property
+    def positions(self) -> dict[str, str]:
+        """
+        How far this client is in each room: name → ``id`` of the last message that it has had; a copy.
+
+        A message is had when :meth:`received_message` is called with it, or :meth:`receive` returns it. The
+        next connection goes on from there, and so does another client that is given this.
+        """
+        return {} if self._replay is None else self._replay.positions
+
+    def missed(self, room: str) -> HookResult:
+        """
+        Take note that something of a room is lost: the server keeps it no longer.
+
+        What it still has follows, as messages. It is called between the other hooks.
+        """
+
+    def _make_replay(self, positions: Mapping[str, str] | None) -> Replay | None:
+        offered = self.policy.subprotocols
+        if not callable(offered) and SUBPROTOCOL in offered:
+            return Replay(positions)
+        if positions is not None:
+            raise ValueError(f"positions is for a client with protocols=[{SUBPROTOCOL!r}]")
+        return None
+
+    def _note_taken(self, message: Message | None) -> Message | None:
+        """Note that the application has asked for a message and got it."""
+        replay = self._replay
+        if (
+            replay is not None
+            and message is not None
+            and message.room is not None
+            and waits_for_receive(self)
+        ):
+            replay.pass_on(message)
+        return message
 
     # --- the request ---------------------------------------------------------------------------
 
@@ -329,8 +373,12 @@ class ClientBase(WebSocket):
         self._link = self.sock = None
         self._marked = frozenset()
         self.response_headers = ()
+        if self._replay is not None:
+            self._replay.restart()
 
     def _new_link(self, kind: type[Link], transport: Any, conn: Any, loop: Any) -> Link:
+        if self._replay is not None:
+            conn = adopt(self, self._replay, conn)
         if self._reconnecting is None:
             return super()._new_link(kind, transport, conn, loop)
         return self._reconnecting.make_link(transport, conn, loop)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["CloseReceived", "Event", "MessageReceived", "PingReceived", "PongReceived"]
+from typing import Any
+
+__all__ = ["CloseReceived", "Event", "HookDue", "MessageReceived", "PingReceived", "PongReceived"]
 
 
 class Event:
@@ -65,3 +67,13 @@ class CloseReceived(Event):
 
     def __repr__(self) -> str:
         return f"CloseReceived({self.code}, {self.reason!r})"
+
+
+class HookDue(Event):
+    """What a subprotocol has made of a message of its own, and a hook has to know."""
+
+    __slots__ = ()
+
+    def tell(self, handler: Any) -> object:
+        """Call the hook; what it returns may have to be awaited."""
+        raise NotImplementedError
