@@ -61,14 +61,25 @@ from .core.handshake import Upgrade, accept_request
 from .core.policy import Policy
 from .core.relay import Relay
 from .denials import answer, deny, is_response_error
+from .endings import notice_receiver, watch
 from .exc import HandshakeError
 from .exchanges import Exchange, Receive, Scope, Send
 from .functions import handler_class
 from .opening import log_refusal
-from .process import get_task_manager
-from .routing import Authorize, Handler, Match, Route, Router, check_authorize, check_context, check_options
+from .process import get_task_manager, tell_end
+from .routing import (
+    ROUTE,
+    Authorize,
+    Handler,
+    Match,
+    Route,
+    Router,
+    check_authorize,
+    check_context,
+    check_options,
+)
 from .scopes import build_environ, build_request, get_path
-from .shutdowns import DRAIN_TIME, chain_signals
+from .shutdowns import chain_signals
 from .tasks import TaskManager, make_number
 from .websocket import WebSocket
 
@@ -166,12 +177,13 @@ class WebSocketASGI:
         try:
             agreed = accept_request(request, match.policy)
             environ = build_environ(scope)
+            environ[ROUTE] = match.route
             check_rate(environ, match.policy)
             refusal = await _authorize(match, scope)
             if refusal is not None and refusal is not True:
                 await deny(scope, receive, send, refusal)
                 return
-            manager = self._get_manager()
+            manager = self._get_manager(receive)
             manager.check_capacity(match.policy)
             claim = await _find_claim(environ, match.policy)
             if claim is not None:
@@ -235,10 +247,12 @@ class WebSocketASGI:
                 task.cancel()
             await exchange.stop()
 
-    def _get_manager(self) -> TaskManager:
+    def _get_manager(self, receive: Receive) -> TaskManager:
         manager = get_task_manager() if self.manager is None else self.manager
         if manager is not self._used:
             self._used = manager
+            if notice_receiver(receive):
+                watch(manager)
             if self.max_threads is not None:
                 manager.max_threads = self.max_threads
             if self.signals:
@@ -258,7 +272,7 @@ class WebSocketASGI:
                 manager.closing = False
             elif message["type"] == "lifespan.shutdown" and self._used is not None:
                 # Most servers have ended the connections before they say so; where not, it is time.
-                await self._used.shutdown_async(grace=DRAIN_TIME)
+                await self._used.shutdown_async()
             return message
 
         if self.app is not None and not self._is_http_only:

@@ -5,14 +5,15 @@ Peers are told with 1001 that a process ends, and with 1012 that there is anothe
 Nothing has to be set up for that; where the server does not say it, it is found out:
 
 * **gunicorn**'s worker (``sync``, ``gthread``, ``gevent``, ``gevent_pywsgi``) is the object whose method is
-  the handler of SIGTERM. It is no longer ``alive`` once it was sent SIGTERM, has served ``max_requests``, or
-  has to be reloaded; it is asked ten times a second, so that WebSockets end while its last HTTP requests
-  are served, and all within its ``graceful_timeout``. There will be another worker if the arbiter listens
-  on: it closes its sockets when it ends, before it tells its workers, and keeps them on a reload. On Linux
-  that is seen in ``/proc``. Where it cannot be looked at (another user's arbiter, ``reuse_port``), a reload
-  is taken for one by as many new workers as there are to be.
-* **Werkzeug's and Django's reloader** end the process as anything else does. It is taken for a reload when
-  the file of a module has been changed since.
+  the handler of SIGTERM; ``asgi`` is that of the protocol behind what an application receives from, and
+  uvicorn's worker the one whom its server notifies. It is no longer ``alive`` once it was sent SIGTERM, has
+  served ``max_requests``, or has to be reloaded; it is asked ten times a second, so that WebSockets end while
+  its last HTTP requests are served, and all within its ``graceful_timeout``. There will be another worker if
+  the arbiter listens on: it closes its sockets when it ends, before it tells its workers, and keeps them on a
+  reload. On Linux that is seen in ``/proc``. Where it cannot be looked at (another user's arbiter,
+  ``reuse_port``), a reload is taken for one by as many new workers as there are to be.
+* **Reloaders** (Werkzeug's, Django's, ``--reload`` of ASGI servers) end the process as anything else does.
+  It is taken for a reload when the file of a module has been changed since.
 
 Those who want to leave nothing to be found out, or whose application takes SIGTERM for itself, have hooks
 for ``gunicorn.conf.py``, by their gunicorn's names::
@@ -39,7 +40,9 @@ __all__ = [
     "SETTLE_TIME",
     "ask_ending",
     "find_ending",
+    "is_arbiter",
     "is_ending",
+    "notice_receiver",
     "on_reload",
     "on_starting",
     "post_worker_init",
@@ -116,9 +119,29 @@ def watch(manager: Any) -> None:
         manager.schedule(_Watch(manager, server), monotonic() + _INTERVAL)
 
 
+def notice_receiver(receive: object) -> bool:
+    """
+    Know gunicorn's ASGI worker by what an application receives from.
+
+    Returns:
+        Whether it is news.
+    """
+    transport: Any = getattr(getattr(receive, "__self__", None), "transport", None)
+    worker = getattr(transport.get_protocol(), "worker", None) if hasattr(transport, "get_protocol") else None
+    if _shown is not None or not _is_worker(worker):
+        return False
+    post_worker_init(worker)
+    return True
+
+
 def is_ending() -> bool:
     """Tell whether the server of this process takes no more requests; cheap."""
     return _server is not None and _pid == os.getpid() and not _server.is_alive
+
+
+def is_arbiter() -> bool:
+    """Tell whether this process is gunicorn's arbiter, which has loaded the application and serves nobody."""
+    return "gunicorn.arbiter" in sys.modules and _find_server() is None
 
 
 def find_ending(wait: Callable[[float], object]) -> tuple[Ending, float | None]:
@@ -198,9 +221,25 @@ def _find_server() -> _Worker | None:
 
 def _find_worker() -> Any:
     """Find gunicorn's worker by what it has asked of the system: to be told of SIGTERM."""
-    owner = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    is_worker = any(cls.__module__.startswith("gunicorn.workers.") for cls in type(owner).__mro__)
-    return owner if is_worker and hasattr(owner, "alive") and hasattr(owner, "cfg") else None
+    owner = _find_terminated()
+    notified = getattr(getattr(owner, "config", None), "callback_notify", None)
+    for found in (owner, getattr(notified, "__self__", None)):  # uvicorn's server, in a worker of gunicorn's
+        if _is_worker(found):
+            return found
+    return None
+
+
+def _find_terminated() -> Any:
+    """Return the object that hears of SIGTERM, behind what was put in front of it here."""
+    handler: Any = signal.getsignal(signal.SIGTERM)
+    while hasattr(handler, "previous"):
+        handler = handler.previous
+    return getattr(handler, "__self__", None)
+
+
+def _is_worker(found: object) -> bool:
+    is_gunicorns = any(cls.__module__.startswith("gunicorn.workers.") for cls in type(found).__mro__)
+    return is_gunicorns and hasattr(found, "alive") and hasattr(found, "cfg")
 
 
 class _Worker:
@@ -286,8 +325,8 @@ def _read_age(pid: int) -> float:
 
 
 def _is_reloaded() -> bool:
-    """Tell whether Werkzeug's or Django's reloader is around, and has a reason to reload."""
-    if "true" not in (os.environ.get("WERKZEUG_RUN_MAIN"), os.environ.get("RUN_MAIN")):
+    """Tell whether a reloader is around, and has a reason to reload."""
+    if not _has_reloader():
         return False
     for module in list(sys.modules.values()):
         path = getattr(module, "__file__", None)
@@ -297,3 +336,12 @@ def _is_reloaded() -> bool:
         except OSError:
             continue  # inside an archive, or deleted
     return False
+
+
+def _has_reloader() -> bool:
+    if "true" in (os.environ.get("WERKZEUG_RUN_MAIN"), os.environ.get("RUN_MAIN")):
+        return True
+    # Those of ASGI servers hand their command line on; uvicorn's settings may be in the program instead.
+    return (
+        "--reload" in sys.argv or getattr(getattr(_find_terminated(), "config", None), "reload", None) is True
+    )

@@ -4,8 +4,8 @@ Shutdowns: close the WebSockets of an event loop before its web server ends.
 ASGI servers tell the application of their end, by ``lifespan.shutdown``, when they have waited for
 its connections, or have cut them. So SIGTERM and SIGINT are heard here first, from the first
 WebSocket on: all are closed with 1001 (1012 where :mod:`.endings` knows of a reload), and when they
-are, a second after the last at most, the server hears of the signal. There are two ways for it to
-have asked for that, and both are public:
+are, ``drain_grace`` seconds after the last at most, the server hears of the signal. There are two ways
+for it to have asked for that, and both are public:
 
 * a handler by ``signal.signal()``, as uvicorn's and Daphne's: one of ours is put in its place, which
   calls it afterwards;
@@ -33,10 +33,7 @@ from .drain import GOING_AWAY
 from .endings import SETTLE_TIME, ask_ending
 from .tasks import TaskManager
 
-__all__ = ["DRAIN_TIME", "chain_signals"]
-
-#: How long the closing handshakes have before the server goes on with its own end; seconds.
-DRAIN_TIME = 1.0
+__all__ = ["chain_signals"]
 
 _NUMBERS = (signal.SIGTERM, signal.SIGINT)
 
@@ -92,7 +89,7 @@ class _Shutdown:
         if ending is None:
             await asyncio.sleep(SETTLE_TIME)
             ending, left = ask_ending(settled=True)
-        await self._manager.shutdown_async(left, *(ending or GOING_AWAY), grace=DRAIN_TIME)
+        await self._manager.shutdown_async(left, *(ending or GOING_AWAY))
 
 
 class _Chained:
