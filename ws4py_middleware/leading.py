@@ -103,7 +103,10 @@ class Leading(Registry):
         self._ident = get_ident()
         poller = self._open_poller()
         while self.running and self._crew is crew:
-            ready = poller.wait(self._timeout())
+            timeout = self._timeout()
+            if timeout == 0:  # for a timer that is due, or for turns
+                self._take_timers()
+            ready = poller.wait(timeout)
             link = None
             if ready:  # else it was for a timer, in which no hook is called
                 crew.rounds += 1
@@ -114,7 +117,6 @@ class Leading(Registry):
                 link = self._take_turns(crew, running)
             if link is not None:
                 return link
-            self._take_timers()
         return self._drop_all(crew, running)
 
     def _end_run(self) -> None:
