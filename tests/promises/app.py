@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ws4py_middleware import EchoWebSocket, WebSocket, WebSocketMiddleware, upgrade
+from ws4py_middleware.figures import get_managers
 from ws4py_middleware.messaging import Message
 from ws4py_middleware.wsgi import Route
 
@@ -46,6 +47,13 @@ class Publisher(WebSocket):
 
     def received_message(self, message: Message) -> None:
         self.send(str(self.hub.publish(self.params["room"], message.data)))
+
+
+class Broadcaster(WebSocket):
+    """Send what comes to all there are, and answer how many it was queued for."""
+
+    def received_message(self, message: Message) -> None:
+        self.send(str(sum(manager.broadcast(message) for manager in get_managers())))
 
 
 class Command(WebSocket):
@@ -119,6 +127,7 @@ ROUTES: dict[str, Any] = {
     "/size": Size,
     "/room/<room>": Subscriber,
     "/publish/<room>": Publisher,
+    "/broadcast": Broadcaster,
     "/command": Command,
     "/blocking": Blocking,
     "/quick": Route(EchoWebSocket, **QUICK),

@@ -144,13 +144,22 @@ class Peer:
             pass
         assert (found.opcode, found.payload) == (TEXT, text)
 
-    def flood(self, chunk: bytes, seconds: float, limit: int | None = None, *, reads: bool = False) -> int:
+    def flood(
+        self,
+        chunk: bytes,
+        seconds: float,
+        limit: int | None = None,
+        *,
+        reads: bool = False,
+        step: int | None = None,
+    ) -> int:
         """
         Send a chunk again and again for a time; return how many bytes were taken.
 
         Args:
             limit: Enough, in bytes.
             reads: Whether the answers are read, and thrown away; otherwise nothing is read.
+            step: Most bytes in one write.
         """
         sent, position = 0, 0
         view = memoryview(chunk)
@@ -162,7 +171,8 @@ class Peer:
                 if events & select.POLLIN and not self.sock.recv(256 * KiB):
                     break
                 if events & select.POLLOUT:
-                    count = self.sock.send(view[position:])
+                    end = None if step is None else position + step
+                    count = self.sock.send(view[position:end])
                     sent += count
                     position = (position + count) % len(chunk)
         except ConnectionError:

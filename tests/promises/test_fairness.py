@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.promises.attacker import (
-    DEFLATE,
     Attack,
     Innocent,
     Latency,
@@ -26,23 +25,11 @@ from tests.promises.attacker import (
     wait_idle,
 )
 from tests.promises.conftest import BOTH
-from tests.promises.wire import (
-    BINARY,
-    CONTINUATION,
-    NO_KEY,
-    PING,
-    TEXT,
-    KiB,
-    MiB,
-    close_frame,
-    deflate,
-    frame,
-)
+from tests.promises.floods import FLOODS, ZEROS, attack_with
+from tests.promises.wire import BINARY, NO_KEY, TEXT, KiB, MiB, close_frame, frame
 from tests.servers import Server, wait_for
 
 pytestmark = pytest.mark.slow
-
-ZEROS = bytes(MiB)
 
 
 def check(
@@ -138,46 +125,11 @@ def test_p06_three_stuck_subscribers_of_four(fresh: Server) -> None:
 # --- P7: floods ------------------------------------------------------------------------------------------
 
 
-FLOODS: dict[str, tuple[str, bytes]] = {
-    "tiny messages": ("/sink", (frame(TEXT) + frame(TEXT, b"x")) * 5000),
-    "tiny fragments": ("/sink", (frame(TEXT, fin=False) + frame(CONTINUATION, fin=False) * 4000) * 2),
-    "messages in fragments": (
-        "/sink",
-        (frame(TEXT, b"x", fin=False) + frame(CONTINUATION, b"x", fin=False) * 1000 + frame(CONTINUATION))
-        * 10,
-    ),
-    "pings between messages": ("/sink", (frame(PING, b"p" * 125) * 200 + frame(TEXT)) * 10),
-    "pings": ("/sink", frame(PING) * 1000),
-    "1 MiB of text": ("/sink", frame(TEXT, b"\xc3\xa4" * (MiB // 2), key=b"\1\2\3\4")),
-    "64 KiB": ("/sink", frame(BINARY, ZEROS[: 64 * KiB], key=NO_KEY) * 16),
-    "echoes": ("/echo", frame(TEXT, b"x" * 32) * 1000),
-    "echoes of a function": ("/function", frame(TEXT, b"x" * 32) * 1000),
-    "closes": ("/echo", close_frame(1000)),
-    "garbage": ("/echo", b"\xff" * 64),
-}
-DEFLATE_FLOODS: dict[str, tuple[str, bytes]] = {
-    "small bombs": ("/deflate-sink", frame(BINARY, deflate(ZEROS), rsv=4) * 200),
-    "deflated echoes": ("/deflate", frame(TEXT, deflate(b"a tiny text"), rsv=4) * 1000),
-}
-ALL_FLOODS = {**FLOODS, **DEFLATE_FLOODS}
-
-
 @pytest.mark.parametrize("kind", BOTH, indirect=True)
-@pytest.mark.parametrize("flood", ALL_FLOODS)
+@pytest.mark.parametrize("flood", FLOODS)
 def test_p07_flood_delays_nobody(server: Server, flood: str) -> None:
     """Four attackers, who come back whenever they are thrown out."""
-    path, chunk = ALL_FLOODS[flood]
-    reads = "echo" in flood
-
-    def once(stop: threading.Event) -> None:
-        with upgrade(server, path, DEFLATE if flood in DEFLATE_FLOODS else None) as peer:
-            while not stop.is_set():
-                peer.flood(chunk, seconds=0.1, limit=4 * len(chunk), reads=reads)
-                if len(chunk) < KiB:  # it ends the connection
-                    peer.read_to_end()
-                    break
-            peer.reset()  # nobody has to work off the rest
-
+    once = attack_with(server, FLOODS[flood])
     check(f"P7 {flood}", server, lambda: Attack(once), echo=0.1, connect=0.5)
 
 

@@ -7,19 +7,18 @@ The order counts: memory is counted from the start of the server, and the strict
 from __future__ import annotations
 
 import time
-import zlib
 
 import pytest
 
 from tests.promises.attacker import DEFLATE, Memory, best, cpu_seconds, report, upgrade
 from tests.promises.conftest import StartFresh
+from tests.promises.floods import ZEROS, make_bomb
 from tests.promises.wire import BINARY, CONTINUATION, NO_KEY, PING, PONG, TEXT, KiB, MiB, deflate, frame
 from tests.servers import Server
 
 pytestmark = pytest.mark.slow
 
 LIMIT = MiB
-ZEROS = bytes(MiB)
 
 
 # --- at most 1 MiB ---------------------------------------------------------------------------------
@@ -99,14 +98,6 @@ def test_p02_oversize_frame_is_refused_from_its_header(fresh: Server, length: in
 
 
 # --- at most twice max_message_size ------------------------------------------------------------------
-
-
-def make_bomb(size: int) -> bytes:
-    """Become a thousand times larger when inflated: a MiB of zeros, again and again."""
-    compressor = zlib.compressobj(9, zlib.DEFLATED, -12, 9)
-    once = compressor.compress(ZEROS) + compressor.flush(zlib.Z_FULL_FLUSH)
-    assert len(once) < 1100
-    return (once * (size // KiB))[:-4]
 
 
 @pytest.mark.parametrize("path", ["/deflate", "/deflate-function"])
