@@ -270,9 +270,11 @@ class WebSocketASGI:
                 # In a loop in which another application has ended, or this one, before.
                 manager = get_task_manager() if self.manager is None else self.manager
                 manager.closing = False
-            elif message["type"] == "lifespan.shutdown" and self._used is not None:
-                # Most servers have ended the connections before they say so; where not, it is time.
-                await self._used.shutdown_async()
+            elif message["type"] == "lifespan.shutdown":
+                if self._used is not None:
+                    # Most servers have ended the connections before they say so; where not, it is time.
+                    await self._used.shutdown_async()
+                tell_end()
             return message
 
         if self.app is not None and not self._is_http_only:

@@ -141,7 +141,12 @@ def is_ending() -> bool:
 
 def is_arbiter() -> bool:
     """Tell whether this process is gunicorn's arbiter, which has loaded the application and serves nobody."""
-    return "gunicorn.arbiter" in sys.modules and _find_server() is None
+    if "gunicorn.arbiter" not in sys.modules:
+        return False
+    # Workers of all classes have something of their own there; the arbiter only once it has begun to work.
+    handler = signal.getsignal(signal.SIGUSR1)
+    owner = getattr(handler, "__self__", None)
+    return not callable(handler) or any(cls.__module__ == "gunicorn.arbiter" for cls in type(owner).__mro__)
 
 
 def find_ending(wait: Callable[[float], object]) -> tuple[Ending, float | None]:

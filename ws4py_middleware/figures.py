@@ -31,6 +31,7 @@ __all__ = [
     "Totals",
     "conclude",
     "disown",
+    "get_managers",
     "inspect",
     "on_enter",
     "process_stats",
@@ -110,6 +111,17 @@ class ManagerStats(_Stats):
     queued: int = 0
     #: Seconds since the opening handshake of the oldest that is there; ``None`` without one.
     oldest: float | None = None
+
+    def merge(self, other: ManagerStats) -> None:
+        """Add those of another manager, or of another process."""
+        self.add(other)
+        self.connections += other.connections
+        self.opened += other.opened
+        self.queued += other.queued
+        for code, count in other.closed.items():
+            self.closed[code] = self.closed.get(code, 0) + count
+        if other.oldest is not None:
+            self.oldest = max(other.oldest, self.oldest or 0.0)
 
 
 def inspect(websocket: Any, link: Any) -> ConnectionStats:
@@ -229,17 +241,14 @@ _on_enter: list[Callable[[Any], object]] = []
 def process_stats() -> ManagerStats:
     """Return the figures of all managers of this process together, those that are no more included."""
     whole = _retired.sum_up(contextlib.nullcontext(), {})
-    for manager in list(_managers):
-        stats = manager.stats()
-        whole.add(stats)
-        whole.connections += stats.connections
-        whole.opened += stats.opened
-        whole.queued += stats.queued
-        for code, count in stats.closed.items():
-            whole.closed[code] = whole.closed.get(code, 0) + count
-        if stats.oldest is not None:
-            whole.oldest = max(stats.oldest, whole.oldest or 0.0)
+    for manager in get_managers():
+        whole.merge(manager.stats())
     return whole
+
+
+def get_managers() -> list[Any]:
+    """Return the managers of this process."""
+    return list(_managers)
 
 
 def on_enter(function: Callable[[Any], object]) -> None:

@@ -11,6 +11,7 @@ import atexit
 import functools
 import os
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .endings import find_ending, watch
@@ -23,11 +24,20 @@ if TYPE_CHECKING:
 
     from .tasks import TaskManager
 
-__all__ = ["ensure_running", "get_manager", "get_task_manager", "peek_manager", "shut_down_at_exit"]
+__all__ = [
+    "call_at_end",
+    "ensure_running",
+    "get_manager",
+    "get_task_manager",
+    "peek_manager",
+    "shut_down_at_exit",
+    "tell_end",
+]
 
 _managers: dict[bool, Registry] = {}
 _task_managers: dict[asyncio.AbstractEventLoop, TaskManager] = {}
 _managers_lock = threading.Lock()
+_at_end: list[Callable[[], object]] = []
 
 
 def get_manager(gevent: bool = False) -> Registry:
@@ -110,6 +120,18 @@ def shut_down_at_exit(manager: Registry) -> None:
     atexit.register(end)
     call_at_exit(end)
     watch(manager)
+
+
+def call_at_end(function: Callable[[], object]) -> None:
+    """Call a function at the end where :mod:`atexit` may not be run: by an ASGI server's word, or uWSGI's."""
+    _at_end.append(function)
+    call_at_exit(function)
+
+
+def tell_end() -> None:
+    """Call what is to be called at the end; an ASGI server has said that this is it."""
+    for function in _at_end:
+        function()
 
 
 def _shut_down(manager: Registry) -> None:

@@ -21,7 +21,10 @@ from werkzeug.routing.exceptions import RoutingException
 from .contexts import Context, around, in_context
 from .core.policy import Policy
 
-__all__ = ["Authorize", "Handler", "Match", "Route", "Router"]
+__all__ = ["ROUTE", "Authorize", "Handler", "Match", "Route", "Router"]
+
+#: The key in a handler's environ for the path of its route, such as ``"/chat/<room>"``.
+ROUTE = "ws4py_middleware.route"
 
 #: A class, or a function ``f(ws, **params)``.
 Handler = type[Any] | Callable[..., Any]
@@ -94,6 +97,8 @@ class Match(NamedTuple):
     policy: Policy
     params: dict[str, Any]
     authorize: Authorize | None
+    #: The path of the route; empty where a view has decided.
+    route: str = ""
 
 
 class Router:
@@ -178,7 +183,7 @@ class Router:
         except (RequestRedirect, RoutingException, HTTPException, UnicodeError):
             return None
         handler, policy, authorize = self._targets[endpoint]
-        return Match(handler, policy, dict(params), authorize)
+        return Match(handler, policy, dict(params), authorize, endpoint)
 
 
 def _build_rule(path: str) -> Rule:

@@ -92,6 +92,7 @@ from .opening import build_request, headers_of_101, prepare, refuse
 from .registry import Registry
 from .replies import Application, Environ, Reply, StartResponse, call_and_replace_404
 from .routing import (
+    ROUTE,
     Authorize,
     Handler,
     Match,
@@ -249,6 +250,7 @@ def _open(
     headers: Iterable[tuple[str, str]] = (),
 ) -> Iterable[bytes]:
     """Open a connection, or answer with why not."""
+    environ[ROUTE] = match.route
     try:
         agreed = accept_request(request, match.policy, headers=headers_of_101(headers))
         check_rate(environ, match.policy)
