@@ -37,7 +37,11 @@ class Memory:
         self.deliver: Callable[[Envelope], object] | None = None
         wire.ends.append(self)
 
-    def start(self, deliver: Callable[[Envelope], object]) -> None:
+    def start(
+        self,
+        deliver: Callable[[Envelope], object],
+        vanished: Callable[[str, str, Mapping[str, Any]], object],
+    ) -> None:
         self.calls.append(("start",))
         self.deliver = deliver
 

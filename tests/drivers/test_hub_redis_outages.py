@@ -199,7 +199,7 @@ def test_members_of_a_process_that_is_gone_vanish(redis: RedisServer, stations: 
     _stop_beating(one)
     wait_until(lambda: two.infos("red") == [{"name": "Bob"}])
     client = redis.client()
-    assert len(client.hgetall("ws4py:members:red")) == 1
+    wait_until(lambda: len(client.hgetall("ws4py:members:red")) == 1)
     client.close()
 
 

@@ -213,5 +213,11 @@ def test_page_has_every_setting_with_its_default_and_every_key() -> None:
     assert values == ["drop-oldest", 2.0, 1_048_576, 1000, 30.0, "ws4py"]
     assert settings["max_queue_size"].default == 8 * 1_048_576
     keys = Keys("ws4py", 0)
-    for key in (keys.channel("<room>"), keys.control(b""), keys.members("<room>"), keys.alive("<id>")):
+    for key in (
+        keys.channel("<room>"),
+        keys.control(b""),
+        keys.members("<room>"),
+        keys.alive("<id>"),
+        keys.hubs,
+    ):
         assert f"`{key.decode()}" in page

@@ -48,13 +48,20 @@ class Backplane(Protocol):
     #: other side is away, such a backplane calls ``deliver`` at once.
     echoes: bool
 
-    def start(self, deliver: Callable[[Envelope], object]) -> None:
+    def start(
+        self,
+        deliver: Callable[[Envelope], object],
+        vanished: Callable[[str, str, Mapping[str, Any]], object],
+    ) -> None:
         """
         Begin, and return without waiting for the network.
 
         Args:
             deliver: Takes a message for the local members of its room, from any thread. It never waits
                 for a peer and never raises; whoever wants an order calls it in that order.
+            vanished: Takes a room, the id of a member and its info: its process was killed, and cannot
+                tell by itself that it has left. One backplane of all calls it, once, in a thread that may
+                wait; it never raises.
         """
 
     def close(self) -> None:

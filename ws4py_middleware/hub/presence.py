@@ -2,25 +2,41 @@
 Who is in a room, as it stands in Redis.
 
 For each room there is a hash with a field for each member, and for each hub a key that says that it is
-alive. That key expires: what a killed process has left in the hashes counts no more from then on, and is
-removed by who reads it.
+alive. That key expires: what a killed process has left in the hashes counts no more from then on.
+
+A register has the names of the hubs that have not ended in order. What a hub that is dead, and still
+registered, has left in a hash is removed by a :class:`~.Reaper`, which tells that these members have left;
+what is of a hub that is neither alive nor registered means nothing, and is removed by who reads it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .members import MAX_INFO
 
-__all__ = ["Change", "Command", "Keys", "Presence", "read_members"]
+__all__ = ["REMOVE", "Change", "Command", "Keys", "Presence", "parse_member", "read_members"]
 
 #: What Redis is to do.
 Command = tuple[str | bytes | int, ...]
 #: A value is a JSON array of a time and the info.
 _MAX_VALUE = MAX_INFO + 100
+#: How many commands a beat has.
+_BEAT = 7
+#: Removes fields of a hub that is not alive from a hash, if it is (1) or is not (0) in the register; returns
+#: for each whether it was there. Keys: the hash, that which says that the hub is alive, the register.
+#: Arguments: that 1 or 0, the hub's name, the fields.
+REMOVE = """
+local registered = redis.call('ZSCORE', KEYS[3], ARGV[2]) and '1' or '0'
+local removed = {}
+if redis.call('EXISTS', KEYS[2]) == 1 or registered ~= ARGV[1] then return removed end
+for number = 3, #ARGV do removed[number - 2] = redis.call('HDEL', KEYS[1], ARGV[number]) end
+return removed
+"""
 
 
 class Keys(NamedTuple):
@@ -44,6 +60,11 @@ class Keys(NamedTuple):
     def alive(self, origin: str) -> bytes:
         """Return the key that lives as long as a hub does."""
         return f"{self.prefix}:alive:{origin}".encode()
+
+    @property
+    def hubs(self) -> bytes:
+        """The register of hubs: a sorted set of names, by the time when each was last heard of."""
+        return f"{self.prefix}:hubs".encode()
 
 
 class Change(NamedTuple):
@@ -70,6 +91,9 @@ class Presence:
         self._keys = keys
         self._origin = origin.hex()
         self._times = 0  # it was connected
+        self._former: list[str] = []  # names that Redis is not known to have forgotten
+        self._is_registered = False
+        self._was_refused = False
         self._is_told = False
         self._timeout = timeout
         self._members: dict[tuple[str, str], bytes] = {}
@@ -97,9 +121,39 @@ class Presence:
 
     def begin(self) -> None:
         """Tell all, under another name: there is a connection."""
+        if self._times:
+            self._former.append(self._name)
         self._times += 1
+        self._is_registered = self._was_refused = False
         self._is_told = True
         self.tell_all()
+
+    def begun(self, answers: Sequence[Any]) -> None:
+        """Note what Redis has answered to :meth:`beginning` and :meth:`beat`, nothing of which was fatal."""
+        self._former.clear()
+        self._was_refused = _has_error(answers)
+        self._is_registered = not self._was_refused
+
+    def note(self, answers: Sequence[Any], *, is_beat: bool) -> bool:
+        """
+        Note what Redis has answered to commands; return whether it takes this hub for alive.
+
+        Args:
+            is_beat: Whether the first ones are those of :meth:`beat`.
+        """
+        self._was_refused |= _has_error(answers)
+        if not is_beat:
+            return True
+        is_known = answers[0] == 1 and answers[1] is not None
+        self._is_registered = is_known and not _has_error(answers[:_BEAT])
+        if self._was_refused or not self._is_registered:
+            self.tell_all()  # it was thought to be dead, or something was not taken
+        self._was_refused = False
+        return self._is_registered
+
+    def rooms(self) -> list[str]:
+        """Return the rooms that this process has members in."""
+        return list(dict.fromkeys(room for room, _ in self._members))
 
     def end(self) -> None:
         """Tell nothing for the time being: the connection is lost."""
@@ -126,7 +180,7 @@ class Presence:
         if now - self._refreshed < self._hash_timeout / 3000:
             return []
         self._refreshed = now
-        return list(dict.fromkeys(room for room, _ in self._members))
+        return self.rooms()
 
     # --- commands ---
 
@@ -136,26 +190,43 @@ class Presence:
         return int(100_000 * self._timeout)
 
     @property
-    def _alive(self) -> bytes:
-        return self._keys.alive(f"{self._origin}-{self._times}")
+    def _name(self) -> str:
+        return f"{self._origin}-{self._times}"
 
     def beginning(self) -> list[Command]:
         """Return what says that all that was told before is void."""
-        return [("DEL", self._keys.alive(f"{self._origin}-{self._times - 1}"))]
+        return self._voiding(self._former) if self._former else []
 
     def beat(self) -> list[Command]:
         """Return what asks whether this hub is thought to be alive, and says that it is."""
-        return [("EXISTS", self._alive), ("SET", self._alive, b"1", "PX", int(1000 * self._timeout))]
+        alive, hubs, now = self._keys.alive(self._name), self._keys.hubs, time.time()
+        length = int(1000 * self._timeout)
+        # What an old connection still had to say, and Redis reads late, registers no name that is void. One
+        # that has no memory left refuses to set a key, but not to keep it longer.
+        only = ("XX",) if self._is_registered else ()
+        return [  # _BEAT of them
+            ("EXISTS", alive),
+            ("ZSCORE", hubs, self._name),
+            ("PEXPIRE", alive, length),
+            ("SET", alive, b"1", "PX", length),
+            ("ZADD", hubs, *only, f"{now:.3f}", self._name),
+            ("ZREMRANGEBYSCORE", hubs, "-inf", f"{now - self._hash_timeout / 1000:.3f}"),
+            ("PEXPIRE", hubs, self._hash_timeout),
+        ]
 
     def ending(self) -> list[Command]:
-        """Return what says that this hub is no more."""
-        return [("DEL", self._alive)]
+        """Return what says that this hub is no more, in order: its members have not vanished."""
+        return self._voiding([self._name])
+
+    def _voiding(self, names: list[str]) -> list[Command]:
+        # First out of the register: who is in it and not alive was killed.
+        return [("ZREM", self._keys.hubs, *names), ("DEL", *(self._keys.alive(name) for name in names))]
 
     def changing(self, changes: Iterable[Change]) -> list[Command]:
         """Return what makes changes."""
         commands: list[Command] = []
         for room, member_id, value in changes:
-            field = f"{self._origin}-{self._times}:{member_id}".encode()
+            field = f"{self._name}:{member_id}".encode()
             key = self._keys.members(room)
             if value is None:
                 commands.append(("HDEL", key, field))
@@ -187,31 +258,40 @@ def read_members(client: Any, keys: Keys, room: str, own: bytes) -> Found:
     Returns:
         The members of other processes that are alive, in the order of coming as their clocks tell it.
     """
+    from redis.exceptions import ResponseError
+
     key = keys.members(room)
     by_origin: dict[str, list[tuple[float, str, Mapping[str, Any]]]] = {}
     fields: dict[str, list[bytes]] = {}
     malformed = 0
     for field, value in client.hgetall(key).items():
         try:
-            origin, member_id, at, info = _parse_member(field, value)
+            origin, member_id, at, info = parse_member(field, value)
         except (ValueError, TypeError, RecursionError):
             malformed += 1
             continue
         by_origin.setdefault(origin, []).append((at, member_id, info))
         fields.setdefault(origin, []).append(field)
-    others = [origin for origin in by_origin if not origin.startswith(own.hex())]
-    by_origin = {origin: by_origin[origin] for origin in others}
-    dead = [
-        origin for origin, alive in zip(others, _ask_alive(client, keys, others), strict=True) if not alive
-    ]
-    for origin in dead:
+    origins = list(by_origin)
+    for origin, is_alive in zip(origins, _ask_alive(client, keys, origins), strict=True):
+        if is_alive and not origin.startswith(own.hex()):
+            continue
         del by_origin[origin]
-        _remove_dead(client, keys.alive(origin), key, fields[origin])
+        # Those of a hub that is registered are left to who tells that they have left.
+        if not is_alive:
+            with contextlib.suppress(ResponseError):  # what cannot be removed means nothing nevertheless
+                client.eval(REMOVE, 3, key, keys.alive(origin), keys.hubs, 0, origin, *fields[origin])
     everyone = sorted((one for some in by_origin.values() for one in some), key=lambda one: one[:2])
     return Found({member_id: info for _, member_id, info in everyone}, malformed)
 
 
-def _parse_member(field: bytes, value: bytes) -> tuple[str, str, float, Mapping[str, Any]]:
+def parse_member(field: bytes, value: bytes) -> tuple[str, str, float, Mapping[str, Any]]:
+    """
+    Take a field of a hash apart: the hub's name, the member's id, since when, and the info.
+
+    Raises:
+        ValueError, TypeError, RecursionError: It says nothing of a member.
+    """
     origin, colon, member_id = field.decode().partition(":")
     if not colon or not member_id or len(value) > _MAX_VALUE:
         raise ValueError("no field of a member")
@@ -219,6 +299,10 @@ def _parse_member(field: bytes, value: bytes) -> tuple[str, str, float, Mapping[
     if not isinstance(info, dict):
         raise TypeError("what is known of a member is a mapping")
     return origin, member_id, float(at), info
+
+
+def _has_error(answers: Iterable[Any]) -> bool:
+    return any(isinstance(answer, Exception) for answer in answers)
 
 
 def _ask_alive(client: Any, keys: Keys, origins: list[str]) -> list[int]:
@@ -229,18 +313,3 @@ def _ask_alive(client: Any, keys: Keys, origins: list[str]) -> list[int]:
         pipe.exists(keys.alive(origin))
     alive: list[int] = pipe.execute()
     return alive
-
-
-def _remove_dead(client: Any, alive: bytes, key: bytes, fields: list[bytes]) -> None:
-    """Remove what a dead hub has left, unless it turns out to be alive at this moment."""
-    from redis.exceptions import WatchError
-
-    with client.pipeline() as pipe:
-        try:
-            pipe.watch(alive)
-            if not pipe.exists(alive):
-                pipe.multi()
-                pipe.hdel(key, *fields)
-                pipe.execute()
-        except WatchError:  # it is alive again
-            return

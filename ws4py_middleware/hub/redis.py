@@ -91,11 +91,15 @@ class RedisBackplane:
 
     # --- what a hub calls ----------------------------------------------------------------
 
-    def start(self, deliver: Callable[[Envelope], object]) -> None:
+    def start(
+        self,
+        deliver: Callable[[Envelope], object],
+        vanished: Callable[[str, str, Mapping[str, Any]], object],
+    ) -> None:
         """Begin to connect."""
         self.close()
         # A forked child makes its own; that of its parent is left as it is, with its locks and its sockets.
-        self._session = Session(self._options, deliver)
+        self._session = Session(self._options, deliver, vanished)
         self._session.start()
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import os
@@ -16,6 +17,7 @@ from .backplane import Envelope
 from .outages import Bell, Complaints, Delays, keep_connected
 from .parcels import ORIGIN_SIZE, Parcel, pack_parcel
 from .presence import Command, Presence, read_members
+from .reaping import Reaper, Vanished
 from .redis_listener import Listener
 from .redis_options import Options
 
@@ -44,7 +46,7 @@ class Session:
     :class:`~.Listener`, hears. All methods but :meth:`wait` and :meth:`members` only take notes for them.
     """
 
-    def __init__(self, options: Options, deliver: Callable[[Envelope], object]) -> None:
+    def __init__(self, options: Options, deliver: Callable[[Envelope], object], vanished: Vanished) -> None:
         self.pid = os.getpid()
         self._options = options
         self._keys = options.keys
@@ -70,6 +72,7 @@ class Session:
         self._figures = dict.fromkeys(("sent", "refused", "malformed_members", "outages"), 0)
         self._complaints = Complaints(logger)
         self._reader = options.make_client(timeout=_LONG)
+        self._reaper = Reaper(options, self._origin, self._rooms, vanished, self._complaints)
         self._bell = Bell()
         self._listener = Listener(options, self._origin, deliver, self._complaints, self._bell, self._doubt)
         self._sender = threading.Thread(target=self._send, name="ws4py-hub-sender", daemon=True)
@@ -86,6 +89,7 @@ class Session:
             self._deadline = time.monotonic() + timeout
             self._work.notify()
             patience = timeout if self._backlog else min(timeout, _PATIENCE)
+        self._reaper.end()
         self._listener.end()  # which rings the bell
         self._sender.join(patience)
         with self._lock:
@@ -215,6 +219,10 @@ class Session:
             self._presence.exit(room, member_id)
             self._work.notify()
 
+    def _rooms(self) -> list[str]:
+        with self._lock:
+            return self._presence.rooms()
+
     def members(self, room: str) -> Mapping[str, Mapping[str, Any]]:
         """Ask the Redis who else is in a room."""
         from redis.exceptions import RedisError
@@ -280,6 +288,7 @@ class Session:
             self._wake = True  # whoever was woken may not have heard it
             self._backlog.put_back()
             self._presence.end()
+        self._reaper.lose(time.monotonic())
         if self._deadline is None:
             text = "the Redis at %s is away; members in this process get messages as before: %s"
             self._complaints.tell("away", text, self._options.where, why)
@@ -288,15 +297,20 @@ class Session:
         """Tell the Redis of this process, and so see whether it is really there."""
         with self._lock:
             self._presence.begin()
-        for answer in _ask(connection, self._presence.beginning() + self._presence.beat()):
-            if isinstance(answer, Exception):
-                raise answer
+        answers = _ask(connection, self._presence.beginning() + self._presence.beat())
+        errors = [answer for answer in answers if isinstance(answer, Exception)]
+        for error in errors:
+            if not _is_bearable(error):
+                raise error
         with self._lock:
             was_away, self._is_away, self._is_sending = self._is_away, False, True
             self._note_answer()
+            self._presence.begun(answers)
             self._hold_until = time.monotonic() + (_HOLD if was_away else 0.0)
+        self._reaper.wait(time.monotonic())
         if was_away:
             logger.info("the Redis at %s is back", self._options.where)
+        self._complain(errors)
 
     def _serve(self, connection: Any) -> None:
         """Send what there is to send, until the end of this hub or of the connection."""
@@ -357,14 +371,27 @@ class Session:
             self._backlog.settle(fates)
             self._figures["sent"] += sum(fates)
             self._figures["refused"] += len(fates) - sum(fates)
-            if is_due and (answers[0] != 1 or errors):
-                self._presence.tell_all()  # it was thought to be dead, or something was not taken
+            is_alive = self._presence.note(answers[: len(commands)], is_beat=is_due)
             if items:
                 self._settled.notify_all()
+        self._complain(errors)
+        if not is_alive:
+            self._reaper.wait(time.monotonic())
+        elif is_due:
+            self._reaper.look(functools.partial(_ask, connection), time.monotonic())
+
+    def _complain(self, errors: list[Any]) -> None:
         if errors:
             self._complaints.tell(
                 "refused", "the Redis at %s has refused: %s", self._options.where, errors[0]
             )
+
+
+def _is_bearable(error: Exception) -> bool:
+    """Return whether messages go on nevertheless: it costs presence, since Redis can keep nothing of it."""
+    from redis.exceptions import OutOfMemoryError
+
+    return isinstance(error, OutOfMemoryError) or str(error).startswith("WRONGTYPE")
 
 
 def _ask(connection: Any, commands: list[Command]) -> list[Any]:

@@ -211,6 +211,16 @@ class Hub:
             seats = [seat for seat in seats if seat.member.id not in exclude]
         return _deliver(seats, PreparedMessage(envelope.payload, envelope.is_text))
 
+    def _vanish(self, room: str, member_id: str, info: Mapping[str, Any]) -> None:
+        """Tell that a member has left whose process was killed; for a backplane."""
+        here = self._here()
+        member = Member(member_id, info)
+        runs: list[Turns] = []
+        with here.lock:
+            for callback in self._on_left:
+                _add(runs, here.tellings, room, functools.partial(callback, room, member))
+        _run(room, runs)
+
     # --- presence ------------------------------------------------------------------------
 
     def members(self, room: str) -> list[Member]:
@@ -277,6 +287,8 @@ class Hub:
         Call ``callback(room, member)`` when somebody in this process has left; as :meth:`on_joined`.
 
         Whoever has come in leaves once: by ``leave()``, or when the connection ends, before ``closed()``.
+        Of those whose process was killed, and who were in a room of a backplane, one of the processes with
+        members in the same room is told, in a thread of its own.
         """
         _check_callback(callback)
         with self._here().lock:
@@ -327,7 +339,7 @@ class Hub:
         with here.starting:  # start() does not wait, so that neither do others; but for the end of close()
             if here.started:
                 return due
-            backplane.start(self.deliver)
+            backplane.start(self.deliver, self._vanish)
             with here.lock:
                 here.started = True
                 for room in here.table.rooms():
