@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks echo|broadcast|idle|blocking|parser|all``."""
+"""The command line: ``python -m benchmarks echo|broadcast|idle|blocking|rooms|parser|all``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import machine, parsers, scenarios, table
+from benchmarks import machine, parsers, rooms, scenarios, table
 from benchmarks.load import LoadError, build
 from benchmarks.scenarios import BROADCAST, ECHO, Sample, Scenario, Window
 from benchmarks.servers import SERVERS, Server, missing
@@ -29,6 +29,7 @@ DISTRIBUTIONS = [
     "gevent-websocket",
     "wsproto",
 ]
+ALL = [*SERVERS, *rooms.SERVERS]
 TITLE = """# Benchmarks
 
 CPU time is user and system time of the *server process* for each message, in microseconds: less is better.
@@ -61,8 +62,8 @@ BLOCKING_COLUMNS = {
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", choices=["echo", "broadcast", "idle", "blocking", "parser", "all"])
-    parser.add_argument("--servers", help="names, separated by commas: " + ", ".join(s.name for s in SERVERS))
+    parser.add_argument("what", choices=["echo", "broadcast", "idle", "blocking", "rooms", "parser", "all"])
+    parser.add_argument("--servers", help="names, separated by commas: " + ", ".join(s.name for s in ALL))
     parser.add_argument(
         "--scenarios", help="of echo and broadcast: " + ", ".join(s.name for s in ECHO + BROADCAST)
     )
@@ -77,7 +78,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     parser.add_argument("--json", help="file for every sample, as JSON")
     options = parser.parse_args(arguments)
-    for option, known in (("servers", SERVERS), ("scenarios", ECHO + BROADCAST)):
+    for option, known in (("servers", ALL), ("scenarios", ECHO + BROADCAST)):
         chosen = getattr(options, option)
         names = [entry.name for entry in known]
         setattr(options, option, chosen.split(",") if chosen else names)
@@ -104,6 +105,10 @@ def _collect(
     return samples
 
 
+def _titles(servers: list[Server]) -> dict[str, str]:
+    return {server.name: server.title for server in servers}
+
+
 def _driven(
     load: list[Scenario], options: argparse.Namespace, servers: list[Server]
 ) -> tuple[list[Sample], str]:
@@ -118,7 +123,7 @@ def _driven(
         lambda server, name: scenarios.measure(server, chosen[name], window, cores),
         "cpu_us",
     )
-    titles = {server.name: server.title for server in servers}
+    titles = _titles(servers)
     parts = [
         "\n".join(f"* `{scenario.name}`: {scenario.title}" for scenario in chosen.values()) + "\n",
         "CPU of the server, µs a message:\n",
@@ -141,17 +146,13 @@ def _idle(options: argparse.Namespace, servers: list[Server]) -> tuple[list[Samp
         lambda server, name: scenarios.measure_idle(server, options.connections, cores),
         "rss_per_connection",
     )
-    shown = [_idle_columns(sample) for sample in samples]
-    rows = []
-    for server in servers:
-        found = [table.medians(shown, value).get((server.name, "idle")) for value in IDLE_COLUMNS]
-        rows.append([server.title, *map(table.format_number, found)])
+    shown = table.columns(list(map(_idle_columns, samples)), "idle", _titles(servers), IDLE_COLUMNS)
     intro = (
         f"{options.connections:,} connections are open and silent. Memory is what the server's resident set "
         f"grew by; HTTP is {scenarios.HTTP_REQUESTS} plain requests one after the other, each on a fresh "
         "connection, while they are held.\n"
     )
-    parts = [intro, table.table(["server", *IDLE_COLUMNS.values()], rows), table.errors(samples)]
+    parts = [intro, shown, table.errors(samples)]
     return samples, "\n".join(part for part in parts if part)
 
 
@@ -174,15 +175,26 @@ def _blocking(options: argparse.Namespace, servers: list[Server]) -> tuple[list[
         lambda server, name: scenarios.measure_blocking(server, window, cores),
         "factor",
     )
-    rows = []
-    for server in servers:
-        found = [table.medians(samples, value).get((server.name, "blocking")) for value in BLOCKING_COLUMNS]
-        rows.append([server.title, *map(table.format_number, found)])
     intro = (
         f"100 connections echo 32 B each, first alone and then beside {scenarios.SLEEPERS} whose handler "
         "sleeps a second for each message and gets the next one at once. Round trips of the 100, in µs:\n"
     )
-    parts = [intro, table.table(["server", *BLOCKING_COLUMNS.values()], rows), table.errors(samples)]
+    shown = table.columns(samples, "blocking", _titles(servers), BLOCKING_COLUMNS)
+    parts = [intro, shown, table.errors(samples)]
+    return samples, "\n".join(part for part in parts if part)
+
+
+def _rooms(options: argparse.Namespace, servers: list[Server]) -> tuple[list[Sample], str]:
+    window, cores = Window(options.warm, options.seconds), machine.choose_cores()
+    samples = _collect(
+        servers,
+        ["rooms"],
+        options.rounds,
+        lambda server, name: rooms.measure_rooms(server, window, cores),
+        "deliveries_per_second",
+    )
+    shown = table.columns(samples, "rooms", _titles(servers), rooms.COLUMNS)
+    parts = [rooms.INTRO, shown, table.errors(samples)]
     return samples, "\n".join(part for part in parts if part)
 
 
@@ -201,9 +213,9 @@ def _parser(options: argparse.Namespace) -> tuple[list[Sample], str]:
     return samples, "\n".join(parts)
 
 
-def _foot(command: str) -> str:
+def _foot(command: str, distributions: list[str]) -> str:
     lines = [
-        *machine.describe(DISTRIBUTIONS),
+        *machine.describe(distributions),
         dt.datetime.now(dt.timezone.utc).date().isoformat(),
         f"`{command}`",
     ]
@@ -217,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machine.allow_open_files()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that servers are stopped
     servers = []
-    for server in (server for server in SERVERS if server.name in options.servers):
+    for server in (server for server in ALL if server.name in options.servers):
         absent = missing(server)
         if absent:
             _say(f"{server.name} is left out: {', '.join(absent)} not installed")
@@ -229,12 +241,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except LoadError as error:
             _say(str(error))
             return 1
-    compared = [server for server in servers if server.compared]
+    everybody = [server for server in servers if server in SERVERS]
+    compared = [server for server in everybody if server.compared]
     jobs: dict[str, tuple[str, Callable[[], tuple[list[Sample], str]]]] = {
         "echo": ("Echo", lambda: _driven(ECHO, options, compared)),
         "broadcast": ("Broadcast", lambda: _driven(BROADCAST, options, compared)),
         "idle": ("Idle connections", lambda: _idle(options, compared)),
-        "blocking": ("Beside handlers that block", lambda: _blocking(options, servers)),
+        "blocking": ("Beside handlers that block", lambda: _blocking(options, everybody)),
+        "rooms": (
+            "Rooms across workers",
+            lambda: _rooms(options, [s for s in servers if s in rooms.SERVERS]),
+        ),
         "parser": ("Parser", lambda: _parser(options)),
     }
     output = None if options.output == "-" else Path(options.output)
@@ -246,7 +263,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found, body = job()
         if found:
             samples += found
-            document = table.replace_section(document, name, f"## {title}\n\n{body}{_foot(command)}")
+            foot = _foot(command, rooms.DISTRIBUTIONS if name == "rooms" else DISTRIBUTIONS)
+            document = table.replace_section(document, name, f"## {title}\n\n{body}{foot}")
     if output is None:
         print(document)
     else:

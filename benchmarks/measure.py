@@ -27,6 +27,7 @@ __all__ = [
     "parse_rollup",
     "parse_stat",
     "parse_status",
+    "ran",
     "threads",
     "tree",
 ]
@@ -95,6 +96,12 @@ def cpu_time(pids: Iterable[int]) -> CPUTime:
     ticks = os.sysconf("SC_CLK_TCK")
     times = [parse_stat((PROC / str(pid) / "stat").read_text(), ticks) for pid in pids]
     return CPUTime(sum(t.user for t in times), sum(t.system for t in times))
+
+
+def ran(pids: Iterable[int]) -> float:
+    """Return the CPU seconds of the threads that these processes have now, to the nanosecond."""
+    tasks = (task for pid in pids for task in (PROC / str(pid) / "task").iterdir())
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def memory(pids: Iterable[int]) -> Memory:

@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -20,7 +20,7 @@ from benchmarks.load import build
 from benchmarks.machine import Cores, pinned, version_of
 from benchmarks.measure import children, tree
 
-__all__ = ["SERVERS", "Running", "Server", "ServerError", "missing", "running", "why"]
+__all__ = ["SERVERS", "Running", "Server", "ServerError", "gunicorn", "missing", "running", "why"]
 
 ROOT = Path(__file__).parent.parent
 START_TIMEOUT = 30.0
@@ -43,6 +43,8 @@ class Server:
     http: bool = True
     sleeps: bool = False  # it has a path whose handler blocks
     compared: bool = True  # it is measured where all are
+    path: str = "/echo"  # where there is a WebSocket
+    environ: Mapping[str, str] = field(default_factory=dict)
 
 
 class Running(NamedTuple):
@@ -52,7 +54,9 @@ class Running(NamedTuple):
     pids: list[int]
 
 
-def _gunicorn(app: str, worker: str, *options: str) -> Callable[[int, int], list[str]]:
+def gunicorn(app: str, worker: str, *options: str) -> Callable[[int, int], list[str]]:
+    """Return what makes the command of gunicorn with one worker, unless `options` say otherwise."""
+
     def command(port: int, connections: int) -> list[str]:
         threads = [option.format(threads=connections + 64) for option in options]
         settings = str(Path(__file__).parent / "apps" / "gunicorn_conf.py")
@@ -69,11 +73,11 @@ def _script(app: str) -> Callable[[int, int], list[str]]:
 _OURS = ("gunicorn", "werkzeug")
 SERVERS = [
     Server("c", "C epoll echo (the limit)", lambda port, n: [str(build("rawecho")), str(port)], http=False),
-    Server("ours-sync", "**ours**, gunicorn sync", _gunicorn("ours", "sync"), _OURS, True, sleeps=True),
+    Server("ours-sync", "**ours**, gunicorn sync", gunicorn("ours", "sync"), _OURS, True, sleeps=True),
     Server(
         "ours-gthread",
         "**ours**, gunicorn gthread, 2 threads",
-        _gunicorn("ours", "gthread", "--threads", "2"),
+        gunicorn("ours", "gthread", "--threads", "2"),
         _OURS,
         forks=True,
         sleeps=True,
@@ -81,7 +85,7 @@ SERVERS = [
     Server(
         "ours-inline",
         "**ours**, gunicorn sync, nothing handed on",
-        _gunicorn("ours_inline", "sync"),
+        gunicorn("ours_inline", "sync"),
         _OURS,
         forks=True,
         sleeps=True,
@@ -90,7 +94,7 @@ SERVERS = [
     Server(
         "ours-gevent",
         "**ours**, gunicorn gevent",
-        _gunicorn("ours", "gevent"),
+        gunicorn("ours", "gevent"),
         (*_OURS, "gevent"),
         forks=True,
         sleeps=True,
@@ -101,7 +105,7 @@ SERVERS = [
     Server(
         "flask-sock",
         "flask-sock (simple-websocket), gunicorn gthread, a thread for each",
-        _gunicorn("flasksock", "gthread", "--threads", "{threads}"),
+        gunicorn("flasksock", "gthread", "--threads", "{threads}"),
         ("flask-sock", "gunicorn"),
         forks=True,
         sleeps=True,
@@ -109,7 +113,7 @@ SERVERS = [
     Server(
         "gevent-websocket",
         "gevent-websocket, its gunicorn worker",
-        _gunicorn("geventws", "geventwebsocket.gunicorn.workers.GeventWebSocketWorker"),
+        gunicorn("geventws", "geventwebsocket.gunicorn.workers.GeventWebSocketWorker"),
         ("gevent-websocket", "gunicorn"),
         forks=True,
     ),
@@ -127,10 +131,10 @@ def _free_port() -> int:
         return port
 
 
-def _handshake(port: int) -> bytes:
-    """Open a WebSocket on ``/echo`` and return the status line; empty when nobody answers."""
+def _handshake(port: int, path: str) -> bytes:
+    """Open a WebSocket and return the status line; empty when nobody answers."""
     request = (
-        f"GET /echo HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
     try:
@@ -153,11 +157,11 @@ def why(log: str) -> str:
     return (exceptions or lines or [""])[-1]
 
 
-def _wait_until_ready(port: int, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+def _wait_until_ready(port: int, path: str, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     status = b""
     while time.monotonic() < deadline and process.poll() is None:
-        status = _handshake(port)
+        status = _handshake(port, path)
         if status.startswith(b"HTTP/1.1 101"):
             return
         if status:  # it answers, and will go on to answer so
@@ -196,14 +200,14 @@ def running(server: Server, connections: int, cores: Cores) -> Iterator[Running]
         ServerError: It ended, or did not open a WebSocket within 30 seconds.
     """
     port = _free_port()
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **server.environ}
     with tempfile.TemporaryFile() as log:
         with pinned(cores.server):
             process = subprocess.Popen(
                 server.command(port, connections), cwd=ROOT, env=environ, stdout=log, stderr=log
             )
         try:
-            _wait_until_ready(port, process, log)
+            _wait_until_ready(port, server.path, process, log)
             yield Running(port, children(process.pid) if server.forks else [process.pid])
         finally:
             _stop(process)

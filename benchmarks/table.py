@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from benchmarks.measure import median
 from benchmarks.scenarios import Sample
 
-__all__ = ["errors", "format_number", "medians", "pivot", "replace_section", "table"]
+__all__ = ["columns", "errors", "format_number", "medians", "pivot", "replace_section", "table"]
 
 NOTHING = "–"
 
@@ -52,6 +52,17 @@ def pivot(samples: Sequence[Sample], value: str, servers: Mapping[str, str], sce
         if any(server == name for server, _ in found):
             rows.append([title, *(format_number(found.get((name, scenario))) for scenario in scenarios)])
     return table(["server", *scenarios], rows)
+
+
+def columns(
+    samples: Sequence[Sample], scenario: str, servers: Mapping[str, str], shown: Mapping[str, str]
+) -> str:
+    """Return the medians of one scenario: a row for each server, a column for each value (name -> title)."""
+    found = {value: medians(samples, value) for value in shown}
+    rows = []
+    for name, title in servers.items():
+        rows.append([title, *(format_number(found[value].get((name, scenario))) for value in shown)])
+    return table(["server", *shown.values()], rows)
 
 
 def errors(samples: Iterable[Sample]) -> str:

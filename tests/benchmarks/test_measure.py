@@ -47,6 +47,13 @@ def test_cpu_time_of_this_process_grows_with_its_work() -> None:
     assert turns > 0
 
 
+def test_ran_of_this_process_grows_with_its_work() -> None:
+    before = measure.ran([os.getpid()])
+    while measure.ran([os.getpid()]) - before < 0.01:
+        pass
+    assert before > 0
+
+
 def test_memory_of_this_process_sees_what_it_takes() -> None:
     before = measure.memory([os.getpid()])
     held = bytearray(b"x") * (32 * 2**20)

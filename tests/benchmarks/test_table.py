@@ -37,6 +37,18 @@ def test_pivot_rows_in_order_of_servers_and_gaps_as_dashes() -> None:
     )
 
 
+def test_columns_values_of_one_scenario_and_gaps_as_dashes() -> None:
+    samples = [
+        Sample("rooms", "b", {"cpu_us": 1.5, "lost": 0.0}),
+        Sample("rooms", "b", {"cpu_us": 2.5}),
+        Sample("e1", "b", {"cpu_us": 9.0}),
+    ]
+    shown = {"cpu_us": "CPU", "lost": "lost"}
+    assert table.columns(samples, "rooms", {"a": "A", "b": "B"}, shown) == (
+        "| server | CPU | lost |\n| --- | ---: | ---: |\n| A | – | – |\n| B | 2 | 0 |\n"
+    )
+
+
 def test_errors_same_error_is_counted() -> None:
     samples = [Sample("e1", "a", error="closed"), Sample("e1", "a", error="closed"), Sample("e1", "b", {})]
     assert table.errors(samples) == "Failed:\n\n* a, e1: closed (2 times)\n"

@@ -60,6 +60,12 @@ class RedisServer:
         """Where it is: the port."""
         return f"redis://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """The process that was started last."""
+        assert self._process is not None
+        return self._process.pid
+
     def client(self) -> Any:
         """Return a client of redis-py."""
         return Redis.from_url(self.url, password=self._password, socket_timeout=10)
