@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ PROGRAMS = ("redis-server", "valkey-server")
 class RedisServer:
     """A server on a Unix socket and a free port, whose data is only in its memory."""
 
-    def __init__(self, folder: Path, *, tls: bool = False, password: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, tls: bool = False, password: str | None = None, options: Sequence[str] = ()
+    ) -> None:
         self.path = folder / "redis.sock"
         self.port = free_port()
         self.log_path = folder / "redis.log"
@@ -48,6 +50,7 @@ class RedisServer:
             self._command += ["--tls-cert-file", str(pem[0]), "--tls-key-file", str(pem[1])]
         else:
             self._command += ["--port", str(self.port)]
+        self._command += options
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -103,11 +106,13 @@ class RedisServer:
 
 
 @contextlib.contextmanager
-def redis_server(*, tls: bool = False, password: str | None = None) -> Iterator[RedisServer]:
-    """Start one, and end it."""
+def redis_server(
+    *, tls: bool = False, password: str | None = None, options: Sequence[str] = ()
+) -> Iterator[RedisServer]:
+    """Start one, with these options on its command line, and end it."""
     # The path of a socket is short.
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
-        server = RedisServer(Path(folder), tls=tls, password=password)
+        server = RedisServer(Path(folder), tls=tls, password=password, options=options)
         try:
             server.start()
             yield server

@@ -18,7 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.drivers.peer import wait_until
 from tests.drivers.redisserver import RedisServer, redis_server
-from tests.servers import ROOT, Server, start
+from tests.servers import ROOT, Server, paused, start
 from tests.servers.live import child_pids
 from ws4py_middleware.hub.presence import Keys
 from ws4py_middleware.hub.redis import RedisBackplane
@@ -114,18 +114,6 @@ def _is_heard_by_all(visitor: Visitor, visitors: list[Visitor], room: str) -> bo
         if all(text in other.heard for other in visitors):
             return True
     return False
-
-
-@contextlib.contextmanager
-def paused(pids: set[int]) -> Iterator[None]:
-    """Let processes do nothing for a while."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 def test_members_of_all_workers_hear_everybody_once_and_in_order(server: Server, enter: Enter) -> None:

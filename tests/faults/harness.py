@@ -16,15 +16,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from tests.promises.attacker import Peer, read_status, upgrade
 from tests.promises.conftest import check_log
 from tests.promises.wire import TEXT, MiB, close_frame, frame
-from tests.servers import Server, child_pids, start, wait_for
+from tests.servers import Server, child_pids, paused, start, wait_for
 
 __all__ = [
     "APP",
@@ -128,6 +127,9 @@ class Watched:
             settling: Seconds until what the fault has cost has to be given back.
         """
         took = self.echo(bound)
+        for pid in set(self.wait_workers()) - set(self.before):
+            with self.connect_to(pid) as peer:  # a new worker serves, too
+                _say_hello(peer)
         largest = Cost(*map(max, zip(*self.before.values(), strict=True)))
 
         def grown() -> dict[int, tuple[Cost, Cost]]:
@@ -175,18 +177,6 @@ def start_watched(
         yield watched
         lines = server.log.splitlines(keepends=True)
     check_log("".join(line for line in lines if not any(part in line for part in expected)), asked_for)
-
-
-@contextlib.contextmanager
-def paused(pids: Collection[int]) -> Iterator[None]:
-    """Let processes do nothing for a while."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 def cost_of(pid: int) -> Cost:

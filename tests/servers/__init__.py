@@ -40,7 +40,7 @@ there is to know of any kind. Each family of servers has a module here; ``kinds`
 from __future__ import annotations
 
 from tests.servers.kinds import ASGI_KINDS, KINDS, TABLE, TLS_KINDS, Kind, Setup, exit_on_sigterm
-from tests.servers.live import ROOT, Response, Server, child_pids, free_port, start, wait_for
+from tests.servers.live import ROOT, Response, Server, child_pids, free_port, paused, start, wait_for
 from tests.servers.tls import certificates, client_context, server_context
 
 __all__ = [
@@ -58,6 +58,7 @@ __all__ = [
     "client_context",
     "exit_on_sigterm",
     "free_port",
+    "paused",
     "server_context",
     "start",
     "wait_for",
