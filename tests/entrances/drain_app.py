@@ -13,7 +13,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ws4py_middleware import EchoWebSocket, WebSocket, WebSocketMiddleware
+from asgiref.wsgi import WsgiToAsgi
+
+from ws4py_middleware import EchoWebSocket, WebSocket, WebSocketASGI, WebSocketMiddleware
+from ws4py_middleware.exchanges import Exchange
 from ws4py_middleware.messaging import Message
 
 #: The size of each message of an answer.
@@ -24,7 +27,8 @@ class Burst(WebSocket):
     """Answer with as many messages as were asked for; most of them have to wait for the client to read."""
 
     def opened(self) -> None:
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        if not isinstance(self.sock, Exchange):
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
     def received_message(self, message: Message) -> None:
         for number in range(int(str(message))):
@@ -51,12 +55,12 @@ def _time(name: str) -> Any:
     return float(os.environ[name]) if name in os.environ else None
 
 
-app = WebSocketMiddleware(
-    pages,
-    {"/echo": EchoWebSocket, "/burst": Burst, "/stuck": Stuck},
-    drain_window=_time("DRAIN_WINDOW"),
-    drain_grace=_time("DRAIN_GRACE") or 3.0,
-)
+_routes = {"/echo": EchoWebSocket, "/burst": Burst, "/stuck": Stuck}
+_options = {"drain_window": _time("DRAIN_WINDOW"), "drain_grace": _time("DRAIN_GRACE") or 3.0}
+
+app = WebSocketMiddleware(pages, _routes, **_options)
+_pages: Any = WsgiToAsgi
+asgi_app = WebSocketASGI(_pages(pages), _routes, **_options)
 
 
 def _exit(number: int, frame: object) -> None:

@@ -7,6 +7,8 @@ import http.client
 import select
 import threading
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
 from tests.promises.attacker import Peer, upgrade
@@ -29,10 +31,16 @@ class Seen:
 
 
 class Crowd:
-    """So many clients, which do not read until they are told to."""
+    """
+    So many clients, which do not read until they are told to.
 
-    def __init__(self, server: Server, count: int, path: str = "/echo") -> None:
+    Args:
+        slow: How many of them read slowly then.
+    """
+
+    def __init__(self, server: Server, count: int, path: str = "/echo", *, slow: int = 0) -> None:
         self.peers = [upgrade(server, path, receive_buffer=4096) for _ in range(count)]
+        self._slow = slow
 
     def __enter__(self) -> Crowd:
         return self
@@ -51,20 +59,28 @@ class Crowd:
             peer.send(data)
 
     def read(self, timeout: float = 15.0) -> list[Seen]:
-        """Read all that comes, answer the Close frames, and return what there was."""
-        began = time.monotonic()
-        poll = select.poll()
-        seen = {peer.sock.fileno(): (peer, Seen()) for peer in self.peers}
-        for fd in seen:
-            poll.register(fd, select.POLLIN)
-        left = set(seen)
-        while left and (rest := began + timeout - time.monotonic()) > 0:
-            for fd, _ in poll.poll(rest * 1000):
-                peer, what = seen[fd]
-                if not _take(peer, what, began):
-                    poll.unregister(fd)
-                    left.discard(fd)
-        return [what for _, what in seen.values()]
+        """Read all that comes, answer the Close frames, and return what there was; the slow ones first."""
+        with ThreadPoolExecutor() as pool:
+            slow = pool.submit(_read, self.peers[: self._slow], timeout, 0.02)
+            fast = _read(self.peers[self._slow :], timeout)
+            return [*slow.result(), *fast]
+
+
+def _read(peers: Sequence[Peer], timeout: float, pause: float = 0.0) -> list[Seen]:
+    began = time.monotonic()
+    poll = select.poll()
+    seen = {peer.sock.fileno(): (peer, Seen()) for peer in peers}
+    for fd in seen:
+        poll.register(fd, select.POLLIN)
+    left = set(seen)
+    while left and (rest := began + timeout - time.monotonic()) > 0:
+        for fd, _ in poll.poll(rest * 1000):
+            peer, what = seen[fd]
+            if not _take(peer, what, began):
+                poll.unregister(fd)
+                left.discard(fd)
+        time.sleep(pause)
+    return [what for _, what in seen.values()]
 
 
 def _take(peer: Peer, what: Seen, began: float) -> bool:

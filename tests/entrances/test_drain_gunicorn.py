@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,50 +15,79 @@ import pytest
 from tests.entrances.drains import Crowd, SlowRequest, wait_for_end
 from tests.promises.attacker import Peer, allow_many_descriptors, upgrade
 from tests.promises.wire import TEXT, close_frame, frame, request
-from tests.servers import start
+from tests.servers import Server, start
 from tests.servers.live import child_pids
 
 APP = "tests.entrances.drain_app:app"
 
-WORKERS = ("sync", "gthread", "gevent", "gevent_pywsgi")
+WORKERS = ("sync", "gthread", "gevent", "gevent_pywsgi", "asgi", "uvicorn")
 
-#: More than the sockets hold on both sides, and less than the write limit.
-MESSAGES = 40
+#: More than the sockets hold on both sides, and less than what has send() wait.
+MESSAGES = 30
+
+#: The same where the server keeps some as well.
+MESSAGES_ASGI = 150
+
+
+@contextlib.contextmanager
+def serve(worker: str, *options: str, **env: str) -> Iterator[Server]:
+    """Start gunicorn with a worker of any class; uvicorn has one for it."""
+    allow_many_descriptors()
+    if worker == "uvicorn":
+        worker, options = "asgi", ("--worker-class", "uvicorn.workers.UvicornWorker", *options)
+    app = "tests.entrances.drain_app:asgi_app" if worker == "asgi" else APP
+    with start(f"gunicorn-{worker}", app, options=options, env=env) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def load(server: Server) -> Iterator[Callable[[int], None]]:
+    """
+    Open two hundred WebSockets with messages queued for each; some will be read slowly, and one has begun to.
+
+    Yields:
+        What reads all, and checks that nothing was lost, and that all have heard a code, not all at once, but
+        within half a second.
+    """
+    count = MESSAGES_ASGI if server.kind == "gunicorn-asgi" else MESSAGES
+
+    def check(code: int) -> None:
+        seen = crowd.read()
+        assert {(what.code, what.messages, what.in_order) for what in seen} == {(code, count, True)}
+        when = sorted(what.when for what in seen)
+        # A sync worker and gevent's look once in a while only.
+        assert when[-1] - when[0] > 0.2
+        assert when[-1] < 2.5
+
+    with Crowd(server, 200, "/burst", slow=10) as crowd:
+        crowd.send(frame(TEXT, b"%d" % count))
+        crowd.peers[-1].fill()
+        yield check
 
 
 @pytest.mark.parametrize("worker", WORKERS)
 def test_sigterm_under_load_flushes_closes_with_1001_and_finishes_http(worker: str) -> None:
-    allow_many_descriptors()
-    env = {"DRAIN_WINDOW": "0.5"}
-    with start(f"gunicorn-{worker}", APP, env=env) as server, Crowd(server, 200, "/burst") as crowd:
+    with serve(worker, DRAIN_WINDOW="0.5") as server, load(server) as check:
         pid = server.pid
-        crowd.send(frame(TEXT, b"%d" % MESSAGES))
-        crowd.peers[-1].fill()
         slow = SlowRequest(server, 1.0)
         time.sleep(0.2)
         server.signal()
-        seen = crowd.read()
-        assert {(what.code, what.messages, what.in_order) for what in seen} == {(1001, MESSAGES, True)}
+        check(1001)
         assert slow.result() == 200
-        # Not all at once, and yet within the window; a sync worker and gevent's look once in a while only.
-        when = sorted(what.when for what in seen)
-        assert when[-1] - when[0] > 0.2
-        assert when[-1] < 2.5
         server.process.wait(5)
         wait_for_end(pid, 1)
         assert "Traceback" not in server.log
 
 
 @pytest.mark.parametrize("worker", WORKERS)
-def test_reload_closes_with_1012_and_the_new_worker_serves(worker: str) -> None:
-    with start(f"gunicorn-{worker}", APP) as server, Crowd(server, 10, "/burst") as crowd:
-        pid = server.pid
-        crowd.send(frame(TEXT, b"%d" % MESSAGES))
-        slow = SlowRequest(server, 0.5) if worker != "sync" else None
-        time.sleep(0.1)
-        server.signal(signal.SIGHUP)
-        seen = crowd.read()
-        assert {(what.code, what.messages, what.in_order) for what in seen} == {(1012, MESSAGES, True)}
+def test_reload_under_load_closes_with_1012_and_the_new_worker_serves(worker: str) -> None:
+    with serve(worker, DRAIN_WINDOW="0.5") as server:
+        with load(server) as check:
+            pid = server.pid
+            slow = SlowRequest(server, 0.5) if worker != "sync" else None
+            time.sleep(0.1)
+            server.signal(signal.SIGHUP)
+            check(1012)
         if slow is not None:
             assert slow.result() == 200
         wait_for_end(pid, 5)
@@ -66,16 +98,31 @@ def test_reload_closes_with_1012_and_the_new_worker_serves(worker: str) -> None:
             peer.expect_close(1001)
 
 
-@pytest.mark.parametrize("worker", [worker for worker in WORKERS if worker != "gevent_pywsgi"])
-def test_max_requests_closes_with_1012(worker: str) -> None:
-    options = ["--max-requests", "12"]
-    with start(f"gunicorn-{worker}", APP, options=options) as server, Crowd(server, 6) as crowd:
+@pytest.mark.parametrize("worker", ["sync", "gthread", "gevent", "asgi"])
+def test_max_requests_under_load_closes_with_1012(worker: str) -> None:
+    number = "6" if worker == "asgi" else "206"  # it counts no WebSockets
+    with serve(worker, "--max-requests", number, DRAIN_WINDOW="0.5") as server, ThreadPoolExecutor() as pool:
+        with load(server) as check:
+            pid = server.pid
+            slow = SlowRequest(server, 0.5) if worker != "sync" else None
+            requests = pool.submit(lambda: [server.http().status for _ in range(6)])
+            check(1012)
+        assert requests.result() == [200] * 6
+        if slow is not None:
+            assert slow.result() == 200
+        wait_for_end(pid, 5)
+        assert int(server.http().body) != pid
+
+
+def test_max_requests_of_uvicorns_worker_is_uvicorns_own_1012() -> None:
+    """It says so itself, and to nobody before."""
+    with serve("uvicorn", "--max-requests", "6") as server, Crowd(server, 10) as crowd:
         pid = server.pid
         for _ in range(6):
             server.http()
-        seen = crowd.read()
-        assert {(what.code, what.in_order) for what in seen} == {(1012, True)}
+        assert {what.code for what in crowd.read()} == {1012}
         wait_for_end(pid, 5)
+        assert int(server.http().body) != pid
 
 
 def test_upgrade_meanwhile_is_503_with_retry_after() -> None:
