@@ -96,6 +96,8 @@ def test_reload_under_load_closes_with_1012_and_the_new_worker_serves(worker: st
             assert int(server.http().body) != pid
             server.signal()
             peer.expect_close(1001)
+            peer.send(close_frame(1001))
+            peer.read_to_end()
 
 
 @pytest.mark.parametrize("worker", ["sync", "gthread", "gevent", "asgi"])

@@ -1,4 +1,4 @@
-"""Werkzeug's and Django's development servers, which begin anew when a file has changed."""
+"""Werkzeug's and Django's development servers, and uvicorn, which begin anew when a file has changed."""
 
 from __future__ import annotations
 
@@ -32,6 +32,18 @@ def page(environ, start_response):
 app = WebSocketMiddleware(page, {"/echo": EchoWebSocket})
 """
 
+ASGI_APP = """
+import os
+from ws4py_middleware import EchoWebSocket, WebSocketASGI
+
+async def page(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
+
+app = WebSocketASGI(page, {"/echo": EchoWebSocket})
+"""
+
 WERKZEUG = """
 import sys
 from werkzeug.serving import run_simple
@@ -54,10 +66,29 @@ execute_from_command_line(["manage.py", "runserver", "--skip-checks", f"127.0.0.
 """
 
 
+UVICORN = """
+import sys
+import uvicorn
+
+if __name__ == "__main__":
+    uvicorn.run("site_of_test:app", port=int(sys.argv[1]), reload=True, reload_delay=0.1)
+"""
+
+UVICORN_COMMAND = """
+import sys
+import uvicorn.main
+
+if __name__ == "__main__":
+    sys.argv[1:] = ["site_of_test:app", "--port", sys.argv[1], "--reload", "--reload-delay", "0.1"]
+    uvicorn.main.main()
+"""
+
+
 @contextlib.contextmanager
 def run(script: str, directory: Path) -> Iterator[Server]:
     """Run a development server, and the process that it starts anew."""
-    (directory / "site_of_test.py").write_text(APP + "urlpatterns: list = []\n")
+    app = ASGI_APP if "uvicorn" in script else APP + "urlpatterns: list = []\n"
+    (directory / "site_of_test.py").write_text(app)
     (directory / "serve.py").write_text(textwrap.dedent(script))
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     log, port = directory / "log", free_port()
@@ -113,7 +144,11 @@ def upgrade_when_it_serves(server: Server) -> Peer:
     return peers[-1]
 
 
-@pytest.mark.parametrize("script", [WERKZEUG, DJANGO], ids=["werkzeug", "django"])
+@pytest.mark.parametrize(
+    "script",
+    [WERKZEUG, DJANGO, UVICORN, UVICORN_COMMAND],
+    ids=["werkzeug", "django", "uvicorn", "uvicorn-command"],
+)
 def test_changed_file_closes_with_1012_and_ctrl_c_with_1001(script: str, tmp_path: Path) -> None:
     with run(script, tmp_path) as server:
         old = wait_until_it_serves(server)
