@@ -221,6 +221,17 @@ class Outgoing:
         except ConnectionClosed:
             return False
 
+    def ask_room(self, waker: Waker) -> bool:
+        """Return whether no more waits than may; else the waker is set when that is so, or all is over."""
+        conn = self.conn
+        with self._lock:
+            if conn.backlog > conn.policy.write_high_water:
+                self._flush()
+            if conn.backlog <= conn.policy.write_high_water or conn.state is not _OPEN:
+                return True
+            self._wake_later(waker)
+            return False
+
     def ping(self, payload: bytes) -> None:
         """Send a ping of the application's own."""
         with self._lock:

@@ -37,6 +37,7 @@ from .exc import find_leaving_code
 from .figures import ConnectionStats, inspect
 from .heartbeat import Heartbeat
 from .hub.membership import InRooms
+from .hub.replay import SUBPROTOCOL, Replay, replaying_link
 from .link import Link
 from .messaging import (
     CloseControlMessage,
@@ -454,6 +455,9 @@ class WebSocket(InRooms):
         return link
 
     def _new_link(self, kind: type[Link], transport: Any, conn: Any, loop: Any) -> Link:
+        if self._side is Side.SERVER and self.subprotocol == SUBPROTOCOL:
+            self._resuming = Replay(self)
+            kind = replaying_link(kind)  # type: ignore[arg-type]
         return kind(self, transport, conn, loop)
 
     def _bind(self, link: Link) -> Link:

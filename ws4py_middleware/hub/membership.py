@@ -12,6 +12,7 @@ from .rooms import Hub
 
 if TYPE_CHECKING:
     from ..core.prepared import PreparedMessage
+    from .replay import Replay
 
 __all__ = ["InRooms"]
 
@@ -24,7 +25,9 @@ class InRooms:
     #: Set by the application, or by the first join(): the rooms are left where they were joined.
     _hub: Hub | None = None
     #: What drives its connection; ``None`` before there is one.
-    _link: object | None = None
+    _link: Any = None
+    #: What has agreed on the subprotocol of :mod:`.replay`.
+    _resuming: Replay | None = None
 
     if TYPE_CHECKING:
 
@@ -43,7 +46,14 @@ class InRooms:
             raise RuntimeError("this WebSocket is in rooms of its hub; another one is set before it joins")
         self._hub = hub
 
-    def join(self, room: str, info: Mapping[str, Any] | None = None) -> Member:
+    def join(
+        self,
+        room: str,
+        info: Mapping[str, Any] | None = None,
+        *,
+        since: str | None = None,
+        envelope: bool = False,
+    ) -> Member:
         """
         Join a room: what is published to it from now on comes to the peer. Waits for nothing.
 
@@ -54,6 +64,9 @@ class InRooms:
             room: What it is called, 1 to 200 characters.
             info: What ``hub.members()`` is to tell of this member, such as its name: what JSON has a
                 notation for, at most 1 KiB.
+            since: In a room with a history, the id of a message: what came after it comes first. What a
+                client of ``ws4py.replay.v1`` says itself goes before this.
+            envelope: Send messages as JSON objects with their ids; such a client gets them in any case.
 
         Returns:
             The member that it is now; its ``id`` is what others can exclude it by. When the connection has
@@ -67,13 +80,20 @@ class InRooms:
         if self._link is None:
             raise RuntimeError("join() needs a connection: call it in opened(), or later")
         hub = self._hub = self.hub
-        return hub.join(self, room, info)
+        return hub.join(self, room, info, since=since, envelope=envelope)
 
     def leave(self, room: str) -> None:
         """Leave a room; one that it is not in is left alone."""
         self.hub.leave(self, room)
 
+    def _has_room(self, waker: Any) -> bool:
+        """Return whether more can be sent at once; else the waker is set when it can."""
+        link = self._link
+        return link is None or bool(link.ask_room(waker))
+
     def _leave_rooms(self) -> None:
+        if self._resuming is not None:
+            self._resuming.end()
         hub = self._hub
         if hub is not None:
             try:

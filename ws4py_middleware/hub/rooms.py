@@ -16,8 +16,13 @@ from ..core.prepared import PreparedMessage
 from ..core.types import Buffer
 from ..messaging import Message
 from .backplane import Backplane, Envelope
+from .catchup import CatchUp
+from .entries import BARE, MARKED, PLAIN, Entry, KeptMessage
+from .history import Keeper, MemoryHistory
 from .members import Member, Receiver, check_info, check_room, make_id
 from .messages import prepare
+from .replay import Replay
+from .spans import History, parse_history
 from .table import Exit, RoomTable, Seat
 from .turns import Turns
 
@@ -33,9 +38,9 @@ _Callback = TypeVar("_Callback", bound=Callback)
 class _Here:
     """What a hub has in one process."""
 
-    __slots__ = ("errands", "lock", "started", "starting", "table", "tellings")
+    __slots__ = ("catchup", "errands", "kept", "lock", "started", "starting", "table", "tellings")
 
-    def __init__(self) -> None:
+    def __init__(self, keeper: Keeper | None, kept: MemoryHistory | None) -> None:
         # Reentrant for the handlers of signals, which interrupt whoever holds it. It is held while the table
         # and the turns change, and never while anything is sent or called.
         self.lock: Any = RLock()
@@ -44,6 +49,14 @@ class _Here:
         self.tellings = Turns(self.lock)  # for the callbacks, which may take longer
         self.starting = threading.Lock()
         self.started = False
+        #: The histories, where they are kept in this process.
+        self.kept = kept
+        self.catchup = CatchUp(keeper or kept, self.seats)
+
+    def seats(self, room: str) -> list[Seat]:
+        """Return who is in a room."""
+        with self.lock:
+            return self.table.seats(room)
 
 
 class Hub:
@@ -55,24 +68,39 @@ class Hub:
     Args:
         backplane: What connects it with the hubs of other processes, or the address of a Redis that does,
             such as ``redis://localhost:6379/0``; ``None`` for the rooms of this one.
+        history: How much of each room is kept for those who come back: a number of messages, a time such
+            as ``"5 min"``, or a callable that is given a room and returns one of these, or ``None``.
     """
 
     #: Most rooms that one member may be in: it may be the peer who asks for them.
     max_rooms: int = 1000
+    #: Most bytes of all histories that are kept in the process; the oldest messages go first.
+    max_history_size: int = 8 * 1_048_576
 
-    def __init__(self, backplane: Backplane | str | None = None) -> None:
+    def __init__(self, backplane: Backplane | str | None = None, *, history: History | None = None) -> None:
+        span_of = None if history is None else parse_history(history)
         if isinstance(backplane, str):
             from .redis import RedisBackplane  # it needs an extra
 
             backplane = RedisBackplane(backplane)
         self._backplane = backplane
+        self._span_of = span_of
+        self._keeper: Keeper | None = None
         self._processes: dict[int, _Here] = {}
         self._on_joined: tuple[Callback, ...] = ()
         self._on_left: tuple[Callback, ...] = ()
 
     # --- coming and going ----------------------------------------------------------------
 
-    def join(self, receiver: Receiver, room: str, info: Mapping[str, Any] | None = None) -> Member:
+    def join(
+        self,
+        receiver: Receiver,
+        room: str,
+        info: Mapping[str, Any] | None = None,
+        *,
+        since: str | None = None,
+        envelope: bool = False,
+    ) -> Member:
         """
         Let somebody have what is published to a room; again does nothing but change the info.
 
@@ -83,6 +111,9 @@ class Hub:
             room: 1 to 200 characters.
             info: What others are to know of this member, such as its name: what JSON has a notation
                 for, at most 1 KiB. ``None`` is nothing, or what it was.
+            since: In a room with a history, the id of a message: what came after it comes first. It is
+                read elsewhere, and nobody waits for it here.
+            envelope: Send messages as JSON objects with their ids.
 
         Returns:
             The member. When the connection has ended, or is about to, nobody comes in, and it is one that
@@ -99,8 +130,11 @@ class Hub:
         here = self._ready()
         backplane = self._backplane
         runs: list[Turns] = []
+        replay: Replay | None = getattr(receiver, "_resuming", None)
+        style = MARKED if replay is not None else BARE if envelope else PLAIN
+        cursor = here.catchup.make_cursor(room, receiver, style, since)
         with here.lock:
-            member, is_new, is_first = here.table.join(receiver, room, known, self.max_rooms)
+            member, is_new, is_first = here.table.join(receiver, room, known, self.max_rooms, cursor)
             if backplane is not None and here.started:
                 if is_first:
                     _add(runs, here.errands, room, functools.partial(backplane.subscribe, room))
@@ -111,6 +145,11 @@ class Hub:
                 for callback in self._on_joined:
                     call = functools.partial(_tell, callback, room, member, receiver)
                     _add(runs, here.tellings, room, call)
+        if is_new and cursor is not None:
+            if replay is not None:
+                replay.enter(here.catchup, cursor, since)
+            else:
+                here.catchup.begin(cursor, since)
         _run(room, runs)
         # Once more behind the entry: whoever has ended since is seen here, or leaves behind it. Who was in
         # the room before leaves in any case.
@@ -128,20 +167,26 @@ class Hub:
         with here.lock:
             exit_ = here.table.leave(receiver, room)
             runs = [] if exit_ is None else self._note(here, exit_)
+        if exit_ is not None and exit_.cursor is not None:
+            here.catchup.end(exit_.cursor)
         _run(room, runs)
 
     def leave_all(self, receiver: Receiver) -> None:
         """Take somebody out of all rooms; a WebSocket does so itself at its end, before ``closed()``."""
         here = self._here()
         with here.lock:
-            due = [(exit_.room, self._note(here, exit_)) for exit_ in here.table.leave_all(receiver)]
+            exits = here.table.leave_all(receiver)
+            due = [(exit_.room, self._note(here, exit_)) for exit_ in exits]
+        for exit_ in exits:
+            if exit_.cursor is not None:
+                here.catchup.end(exit_.cursor)
         with ExitStack() as stack:  # it goes through all, and raises what one of them has raised
             for room, runs in reversed(due):
                 stack.callback(_run, room, runs)
 
     def _note(self, here: _Here, exit_: Exit) -> list[Turns]:
         """Add what follows from leaving, under the lock; return what is to be run behind it."""
-        room, member, receiver, is_last = exit_
+        room, member, receiver, is_last, _ = exit_
         backplane = self._backplane
         runs: list[Turns] = []
         if backplane is not None and here.started:
@@ -191,8 +236,14 @@ class Hub:
             seats = [seat for seat in seats if seat.member.id not in excluded]
         backplane = self._backplane
         if backplane is None:
-            return _deliver(seats, prepared)
-        count = len(seats) if backplane.echoes else _deliver(seats, prepared)
+            kept = here.kept
+            if kept is None or not kept.keeps(room):
+                return _deliver(room, seats, prepared)
+            keep = functools.partial(
+                kept.append, room, bytes(prepared.data), prepared.is_text, tuple(excluded or ())
+            )
+            return here.catchup.publish(room, keep)
+        count = len(seats) if backplane.echoes else _deliver(room, seats, prepared)
         backplane.publish(room, bytes(prepared.data), prepared.is_text, tuple(excluded or ()))
         return count
 
@@ -209,7 +260,7 @@ class Hub:
         exclude = envelope.exclude
         if exclude:
             seats = [seat for seat in seats if seat.member.id not in exclude]
-        return _deliver(seats, PreparedMessage(envelope.payload, envelope.is_text))
+        return _deliver(envelope.room, seats, PreparedMessage(envelope.payload, envelope.is_text))
 
     def _vanish(self, room: str, member_id: str, info: Mapping[str, Any]) -> None:
         """Tell that a member has left whose process was killed; for a backplane."""
@@ -220,6 +271,26 @@ class Hub:
             for callback in self._on_left:
                 _add(runs, here.tellings, room, functools.partial(callback, room, member))
         _run(room, runs)
+
+    def history(self, room: str, since: str | None = None, limit: int = 100) -> list[KeptMessage]:
+        """
+        Return what a room has kept, the oldest first: for a page, or whoever needs no connection.
+
+        With a backplane it may wait for the network.
+
+        Args:
+            since: The id of a message; only what came after it.
+            limit: Most messages; the last ones.
+
+        Raises:
+            ConnectionError: The history is away.
+        """
+        check_room(room)
+        here = self._ready()
+        keeper: Keeper | None = self._keeper or here.kept
+        if keeper is None or not keeper.keeps(room) or limit < 1:
+            return []
+        return keeper.read_last(room, since, limit)
 
     # --- presence ------------------------------------------------------------------------
 
@@ -319,7 +390,8 @@ class Hub:
         here = self._processes.get(pid)
         if here is None:
             # Not by a lock: whoever held it when the child was forked is not in the child.
-            here = self._processes.setdefault(pid, _Here())
+            kept = self._span_of and MemoryHistory(self._span_of, self.max_history_size)
+            here = self._processes.setdefault(pid, _Here(self._keeper, kept))
             for other in list(self._processes):
                 if other != pid:
                     self._processes.pop(other, None)
@@ -372,11 +444,16 @@ def _tell(callback: Callback, room: str, member: Member, receiver: Receiver) -> 
     callback(room, member)
 
 
-def _deliver(seats: list[Seat], prepared: PreparedMessage) -> int:
+def _deliver(room: str, seats: list[Seat], prepared: PreparedMessage) -> int:
     count = 0
-    for _, receiver in seats:
+    entry: Entry | None = None
+    for _, receiver, cursor in seats:
         try:
-            count += bool(receiver.deliver(prepared))
+            if cursor is None:
+                count += bool(receiver.deliver(prepared))
+            else:
+                entry = entry or Entry(room, bytes(prepared.data), prepared.is_text)
+                count += cursor.take(entry)
         except Exception:  # not a WebSocket's; one receiver's fault is not that of those behind it
             logger.exception("a message could not be delivered to %r", receiver)
     return count

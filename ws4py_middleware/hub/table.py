@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..exc import PolicyViolation
 from .members import Member, Receiver, make_id
+
+if TYPE_CHECKING:
+    from .cursors import Cursor
 
 __all__ = ["Entry", "Exit", "RoomTable", "Seat"]
 
@@ -29,6 +32,7 @@ class Exit(NamedTuple):
     receiver: Receiver
     #: Nobody is left.
     is_last: bool
+    cursor: Cursor | None = None
 
 
 class _Place(NamedTuple):
@@ -44,6 +48,8 @@ class Seat(NamedTuple):
 
     member: Member
     receiver: Receiver
+    #: For those who are to miss nothing.
+    cursor: Cursor | None = None
 
 
 class RoomTable:
@@ -60,7 +66,14 @@ class RoomTable:
         self._rooms: dict[str, dict[int, Seat]] = {}
         self._places: dict[int, _Place] = {}
 
-    def join(self, receiver: Receiver, room: str, info: Mapping[str, Any] | None, limit: int) -> Entry:
+    def join(
+        self,
+        receiver: Receiver,
+        room: str,
+        info: Mapping[str, Any] | None,
+        limit: int,
+        cursor: Cursor | None = None,
+    ) -> Entry:
         """
         Put a receiver into a room; one that is there gets other info, unless that is ``None``.
 
@@ -81,7 +94,11 @@ class RoomTable:
         is_new = seat is None
         if seat is None or info is not None:
             # In the place of the one before, which keeps the order.
-            seat = seats[key] = Seat(Member(place.id, info or {}, receiver), receiver)
+            if seat is not None:
+                cursor = seat.cursor
+            elif cursor is not None:
+                cursor.member_id = place.id
+            seat = seats[key] = Seat(Member(place.id, info or {}, receiver), receiver, cursor)
         place.rooms[room] = None
         return Entry(seat.member, is_new, is_first)
 
@@ -98,7 +115,7 @@ class RoomTable:
         del place.rooms[room]
         if not place.rooms:
             del self._places[key]
-        return Exit(room, seat.member, receiver, not seats)
+        return Exit(room, seat.member, receiver, not seats, seat.cursor)
 
     def leave_all(self, receiver: Receiver) -> list[Exit]:
         """Take a receiver out of all its rooms, in the order of joining."""
