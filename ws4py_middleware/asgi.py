@@ -49,7 +49,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import monotonic
 from typing import Any
 
@@ -81,6 +81,7 @@ from .routing import (
 from .scopes import build_environ, build_request, get_path
 from .shutdowns import chain_signals
 from .tasks import TaskManager, make_number
+from .traces import Trace, trace_upgrade
 from .websocket import WebSocket
 
 __all__ = ["Route", "WebSocketASGI"]
@@ -173,30 +174,32 @@ class WebSocketASGI:
     async def _serve(self, match: Match, scope: Scope, receive: Receive, send: Send) -> None:
         if (await receive())["type"] != "websocket.connect":
             return  # the client has left before
-        request = build_request(scope)
-        try:
-            agreed = accept_request(request, match.policy)
-            environ = build_environ(scope)
-            environ[ROUTE] = match.route
-            check_rate(environ, match.policy)
-            refusal = await _authorize(match, scope)
-            if refusal is not None and refusal is not True:
-                await deny(scope, receive, send, refusal)
+        request, environ = build_request(scope), build_environ(scope)
+        environ[ROUTE] = match.route
+        with trace_upgrade(environ, match.policy) as trace:
+            try:
+                agreed = accept_request(request, match.policy)
+                check_rate(environ, match.policy)
+                refusal = await _authorize(match, scope)
+                if refusal is not None and refusal is not True:
+                    await deny(scope, receive, _tracing(send, trace), refusal)
+                    return
+                manager = self._get_manager(receive)
+                manager.check_capacity(match.policy)
+                claim = await _find_claim(environ, match.policy)
+                if claim is not None:
+                    claim.enter()
+            except HandshakeError as error:
+                trace.refuse(error.status, error.msg)
+                log_refusal(request, error)
+                await answer(scope, send, error.status, error.msg, error.headers)
                 return
-            manager = self._get_manager(receive)
-            manager.check_capacity(match.policy)
-            claim = await _find_claim(environ, match.policy)
-            if claim is not None:
-                claim.enter()
-        except HandshakeError as error:
-            log_refusal(request, error)
-            await answer(scope, send, error.status, error.msg, error.headers)
-            return
-        try:
-            await self._accept(match, agreed, environ, manager, Exchange(scope, receive, send, make_number()))
-        finally:
-            if claim is not None:
-                claim.leave()
+            exchange = Exchange(scope, receive, send, make_number())
+            try:
+                await self._accept(match, agreed, environ, manager, exchange)
+            finally:
+                if claim is not None:
+                    claim.leave()
 
     async def _accept(
         self,
@@ -312,6 +315,19 @@ async def _authorize(match: Match, scope: Scope) -> Any:
         if is_response_error(error):
             return error
         raise
+
+
+def _tracing(send: Send, trace: Trace) -> Send:
+    """Let a trace know of the status of a refusal."""
+
+    async def send_and_note(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "websocket.http.response.start":
+            trace.refuse(message["status"])
+        elif message["type"] == "websocket.close":
+            trace.refuse(403)
+        await send(message)
+
+    return send_and_note
 
 
 async def _find_claim(environ: dict[str, Any], policy: Policy) -> Claim | None:

@@ -16,11 +16,12 @@ import json
 import logging
 import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from time import monotonic
 from typing import Any
 
+from . import traces
 from .admission import get_address
 from .core.counts import Counts
 from .core.types import Side, State
@@ -32,6 +33,7 @@ __all__ = [
     "conclude",
     "disown",
     "get_managers",
+    "get_path",
     "inspect",
     "on_enter",
     "process_stats",
@@ -147,6 +149,7 @@ def inspect(websocket: Any, link: Any) -> ConnectionStats:
 def conclude(link: Any) -> None:
     """Note the end of a connection, and log it if anybody wants to know."""
     link.ended_at = monotonic()
+    traces.end(link)
     if not access_logger.isEnabledFor(logging.INFO):
         return
     try:
@@ -271,11 +274,16 @@ def _group(code: int) -> str:
     return str(code) if code < 3000 else f"{code // 1000}xxx"
 
 
+def get_path(environ: Mapping[str, Any]) -> str:
+    """Return the path of a request as people write it, without its query."""
+    path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
+    return path.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
 def _find_path(websocket: Any) -> str:
     environ = getattr(websocket, "environ", None)
     if environ:
-        path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
-        return path.encode("latin-1", "replace").decode("utf-8", "replace")
+        return get_path(environ)
     # A query may have what is nobody's business.
     return str(getattr(websocket, "resource", "")).partition("?")[0]
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from .async_websocket import WebSocket as AsyncWebSocket
 from .contexts import HOOKS, is_async
 from .exc import ConnectionClosed
+from .traces import in_trace
 from .websocket import WebSocket
 
 __all__ = ["AsyncFunctionHandler", "FunctionHandler", "check_sync", "handler_class"]
@@ -39,7 +40,7 @@ class FunctionHandler(WebSocket):
         link = self._ensure_link()
         # What comes while the thread begins, or before it asks, is not lost.
         link.expect_receive()
-        link.loop.spawn(self._call, f"{getattr(self.function, '__name__', 'websocket')}")
+        link.loop.spawn(in_trace(self, self._call), f"{getattr(self.function, '__name__', 'websocket')}")
 
     def _call(self) -> None:
         link = self._ensure_link()

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from . import admission, figures
+from . import admission, figures, traces
 from .core.connection import Connection
 from .core.frames import check_close_code
 from .core.handshake import Upgrade
@@ -28,6 +28,7 @@ from .handover import from_socket
 from .hub import prepare
 from .link import Link, TransportLike
 from .timers import TimerHeap
+from .tracedlink import link_class
 from .websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ class Registry(ABC):
         link.fd = transport.fileno()
         websocket.sock = getattr(transport, "sock", transport)
         websocket._bind(link)
+        traces.accept(websocket)
         # Before anybody polls: what is read from the socket comes behind these.
         link.begin(early)
         self._admit(link)
@@ -372,7 +374,7 @@ class Registry(ABC):
                 f"{type(websocket).__name__} is an asyncio WebSocket, and {type(self).__name__} has no "
                 "asyncio loop; use an ASGI server, or a handler without async"
             )
-        return websocket._new_link(Link, transport, conn, self._loop())
+        return websocket._new_link(link_class(websocket), transport, conn, self._loop())
 
     @abstractmethod
     def _begin(self, link: Link) -> None:

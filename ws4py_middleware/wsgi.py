@@ -104,6 +104,7 @@ from .routing import (
     check_takes,
     merge_policy,
 )
+from .traces import Trace, trace_upgrade
 from .websocket import WebSocket
 
 __all__ = ["Route", "WebSocketMiddleware", "upgrade"]
@@ -252,16 +253,17 @@ def _open(
     """Open a connection, or answer with why not."""
     environ[ROUTE] = match.route
     try:
-        agreed = accept_request(request, match.policy, headers=headers_of_101(headers))
-        check_rate(environ, match.policy)
-        if match.authorize is not None:
-            refusal = _authorize(match.authorize, environ, match.params)
-            if refusal is not None and refusal is not True:
-                return _refuse(environ, start_response, refusal)
-        opening = prepare(
-            environ, start_response, match.handler, agreed, match.policy, match.params, manager=manager
-        )
-        return opening.complete()
+        with trace_upgrade(environ, match.policy) as trace:
+            agreed = accept_request(request, match.policy, headers=headers_of_101(headers))
+            check_rate(environ, match.policy)
+            if match.authorize is not None:
+                refusal = _authorize(match.authorize, environ, match.params)
+                if refusal is not None and refusal is not True:
+                    return _refuse(environ, start_response, refusal, trace)
+            opening = prepare(
+                environ, start_response, match.handler, agreed, match.policy, match.params, manager=manager
+            )
+            return opening.complete()
     except HandshakeError as error:
         return refuse(environ, start_response, request, error)
 
@@ -273,13 +275,19 @@ def _authorize(authorize: Authorize, environ: Environ, params: Mapping[str, Any]
         return error
 
 
-def _refuse(environ: Environ, start_response: StartResponse, refusal: Any) -> Iterable[bytes]:
+def _refuse(environ: Environ, start_response: StartResponse, refusal: Any, trace: Trace) -> Iterable[bytes]:
     """Answer with what ``authorize`` returned."""
-    start = functools.partial(start_closing, environ, start_response)
+
+    def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        trace.refuse(int(status[:3]))
+        return start_closing(environ, start_response, status, headers, exc_info)
+
     match refusal:
         case False:
+            trace.refuse(403)
             return answer(environ, start_response, 403, "this connection is not allowed")
         case (int() as status, str() as text) if 300 <= status <= 599:
+            trace.refuse(status, text)
             return answer(environ, start_response, status, text)
         case _ if callable(refusal):
             body: Iterable[bytes] = refusal(environ, start)

@@ -46,6 +46,7 @@ from ..process import get_task_manager
 from ..routing import check_options
 from ..scopes import build_environ
 from ..tasks import TaskManager
+from ..traces import trace_upgrade
 from ..websocket import WebSocket
 
 __all__ = ["WebSocketProtocol", "serve"]
@@ -131,11 +132,15 @@ class WebSocketProtocol(StreamProtocol):
 
     def _answer(self, request: Request, early: bytes) -> None:
         self.request = request
+        environ = self._build_environ(request)
+        with trace_upgrade(environ, self.policy):
+            self._open(request, environ, early)
+
+    def _open(self, request: Request, environ: dict[str, Any], early: bytes) -> None:
         manager, transport = self.manager, self.transport
         assert manager is not None
         assert transport is not None
         upgrade = accept_request(request, self.policy)
-        environ = self._build_environ(request)
         check_rate(environ, self.policy)
         manager.check_capacity(self.policy)
         claim = find_claim(environ, self.policy)

@@ -74,6 +74,7 @@ from ..opening import Opening, build_request, hang_up, log_refusal, prepare
 from ..process import ensure_running, get_manager, peek_manager, shut_down_at_exit
 from ..registry import Registry
 from ..routing import check_takes
+from ..traces import UNTRACED, Trace, trace_upgrade
 from ..websocket import WebSocket
 from .cherrypyrequest import NotYet, find_params, get_status, make_environ
 from .cherrypysettings import check_config, check_names, read_settings
@@ -105,6 +106,7 @@ class _State:
     is_taken: bool = False
     #: Whether the client was still there.
     is_open: bool = False
+    trace: Trace = UNTRACED
 
 
 class _Refusal(cherrypy.HTTPError):  # type: ignore[misc, unused-ignore]
@@ -211,6 +213,7 @@ class WebSocketTool(cherrypy.Tool):  # type: ignore[misc, unused-ignore]
                 cherrypy.log.error(problem, "WEBSOCKET", severity=40)
             raise cherrypy.HTTPError(500, "the configuration of this WebSocket is wrong") from None
         asked = build_request(state.environ)
+        state.trace = trace_upgrade(state.environ, found.policy).__enter__()
         try:
             agreed = accept_request(asked, found.policy)
             check_rate(state.environ, found.policy)
@@ -223,6 +226,7 @@ class WebSocketTool(cherrypy.Tool):  # type: ignore[misc, unused-ignore]
                 state.environ, None, make, agreed, found.policy, {}, manager=next(iter(managers), None)
             )
         except HandshakeError as error:
+            state.trace.refuse(error.status, error.msg)
             log_refusal(asked, error)
             raise _Refusal(error, not refuses_hop_by_hop(state.environ)) from None
         request.ws_handler = state.opening.websocket
@@ -252,6 +256,7 @@ class WebSocketTool(cherrypy.Tool):  # type: ignore[misc, unused-ignore]
             ]
             state.is_open = opening.take(headers)
         except HandshakeError as error:
+            state.trace.refuse(error.status, error.msg)
             log_refusal(build_request(state.environ), error)
             _Refusal(error, not refuses_hop_by_hop(state.environ)).set_response()
             response.finalize()
@@ -265,6 +270,15 @@ class WebSocketTool(cherrypy.Tool):  # type: ignore[misc, unused-ignore]
         request = cherrypy.serving.request
         state, request.ws_state = request.ws_state, None
         websocket = request.__dict__.pop("ws_handler", None)
+        status = get_status(cherrypy.serving.response)
+        with contextlib.ExitStack() as stack:
+            stack.push(state.trace)
+            if not state.is_taken and status:
+                state.trace.refuse(int(status[:3]))
+            self._start(state, websocket, is_answered=bool(status))
+
+    def _start(self, state: Any, websocket: Any, *, is_answered: bool) -> None:
+        request = cherrypy.serving.request
         if state.is_open:
             try:
                 # The bus logs what its listeners raise.
@@ -275,7 +289,7 @@ class WebSocketTool(cherrypy.Tool):  # type: ignore[misc, unused-ignore]
             finally:
                 if websocket._taken is not None:
                     state.opening.manager.add(websocket)
-        elif not state.is_taken and get_status(cherrypy.serving.response):
+        elif not state.is_taken and is_answered:
             # Without one it is redirected inside, and answered by another request.
             hang_up(state.environ)
 

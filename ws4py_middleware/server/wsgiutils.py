@@ -45,6 +45,7 @@ from ..handover import Taken, clean_environ, take
 from ..opening import MANAGER, build_request, prepare, refuse
 from ..registry import Registry
 from ..routing import Handler, check_options
+from ..traces import trace_upgrade
 from ..websocket import WebSocket
 
 __all__ = ["WebSocketWSGIApplication"]
@@ -113,13 +114,18 @@ class WebSocketWSGIApplication:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         request = build_request(environ)
         try:
-            agreed = accept_request(request, self.policy)
-            check_rate(environ, self.policy)
-            if SOCKET in environ:
-                return self._answer(environ, start_response, agreed)
-            make = functools.partial(self._make, request_environ=environ)
-            opening = prepare(environ, start_response, make, agreed, self.policy, None, manager=self.manager)
-            return opening.complete()
+            with trace_upgrade(environ, self.policy) as trace:
+                agreed = accept_request(request, self.policy)
+                check_rate(environ, self.policy)
+                if SOCKET in environ:
+                    body = self._answer(environ, start_response, agreed)
+                    trace.accept()  # the server gives it to its manager later
+                    return body
+                make = functools.partial(self._make, request_environ=environ)
+                opening = prepare(
+                    environ, start_response, make, agreed, self.policy, None, manager=self.manager
+                )
+                return opening.complete()
         except HandshakeError as error:
             return refuse(environ, start_response, request, error)
 
