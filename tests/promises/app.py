@@ -6,6 +6,7 @@ The application that the promises are tried on: WebSocket routes with the defaul
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import resource
@@ -71,6 +72,10 @@ class Command(WebSocket):
             # Within a hook nobody waits: a peer that takes nothing is dropped at write_limit.
             for _ in range(int(argument)):
                 self.send(b"x" * 65536, binary=True)
+        elif command == "trim":
+            # What is free goes back to the system, where the C library can be told so.
+            getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
+            self.send("trimmed")
         elif command == "fill":
             self.send(b"x" * int(argument), binary=True)
 

@@ -304,6 +304,15 @@ def count_fds(server: Server) -> int:
     return server.fds() - _idle_fds[server.pid]
 
 
+def trim(server: Server) -> None:
+    """Let the server give back to the system what its allocator keeps free: the rest is in use."""
+    with upgrade(server, "/command") as peer:
+        peer.send(frame(TEXT, b"trim"))
+        assert peer.read_frame().payload == b"trimmed"
+        peer.send(close_frame(1000))
+        peer.read_to_end()
+
+
 def set_baseline(pid: int) -> None:
     """Count a process' memory from here on."""
     _baselines[pid] = read_status(pid, "VmRSS")
