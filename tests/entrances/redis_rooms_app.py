@@ -9,6 +9,7 @@ from ws4py_middleware.hub.redis import RedisBackplane
 
 set_hub(Hub(RedisBackplane(os.environ["ROOMS_REDIS_URL"], presence_timeout=1.5)))
 
-from tests.entrances.rooms_app import app, asgi_app  # noqa: E402 - its callbacks are those of the hub set here
+# Its callbacks are those of the hub that is set here.
+from tests.entrances.rooms_app import Visitor, app, asgi_app, wsgi  # noqa: E402
 
-__all__ = ["app", "asgi_app"]
+__all__ = ["Visitor", "app", "asgi_app", "wsgi"]

@@ -16,16 +16,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from tests.entrances.drains import wait_for_end
 from tests.promises.attacker import Peer, read_status, upgrade
-from tests.promises.conftest import check_log
+from tests.promises.conftest import ALL, GEVENT, GTHREAD, SYNC, check_log
 from tests.promises.wire import TEXT, MiB, close_frame, frame
 from tests.servers import Server, child_pids, paused, start, wait_for
 
 __all__ = [
+    "ALL",
     "APP",
     "GEVENT",
     "GTHREAD",
@@ -39,7 +42,6 @@ __all__ = [
 ]
 
 APP = "tests.promises.app:app"
-SYNC, GTHREAD, GEVENT = "gunicorn-sync", "gunicorn-gthread", "gunicorn-gevent"
 
 
 class Cost(NamedTuple):
@@ -78,13 +80,18 @@ class Watched:
 
     @property
     def workers(self) -> list[int]:
-        """The process ids of the workers, oldest first."""
-        return child_pids(self.server.process.pid)
+        """The process ids of the workers that are alive, oldest first."""
+        return [pid for pid in child_pids(self.server.process.pid) if cost_of(pid).memory]
 
     def wait_workers(self, timeout: float = 10.0) -> list[int]:
         """Wait until there are as many as there should be, and return their process ids."""
         wait_for(lambda: len(self.workers) == self.count, timeout, f"{self.count} workers")
         return self.workers
+
+    def kill(self, worker: int) -> None:
+        """Kill a worker: -9."""
+        os.kill(worker, signal.SIGKILL)
+        wait_for_end(worker, timeout=5)
 
     def connect_to(self, worker: int, path: str = "/echo", **options: Any) -> Peer:
         """Open a WebSocket at one worker: the others are paused until it has answered."""
@@ -184,7 +191,7 @@ def cost_of(pid: int) -> Cost:
     try:
         fds, threads = (len(os.listdir(f"/proc/{pid}/{name}")) for name in ("fd", "task"))
         return Cost(fds, threads, read_status(pid, "VmRSS"))
-    except (FileNotFoundError, ProcessLookupError, LookupError):
+    except (OSError, LookupError):
         return Cost(0, 0, 0)
 
 
