@@ -27,11 +27,18 @@ def resume(visit: Visit) -> Any:
     return message["resume"]
 
 
+def agree(visit: Visit) -> None:
+    """Open the WebSocket, in this protocol; the request may have been read."""
+    if not visit.request:
+        visit.read_request()
+    visit.send(visit.build_101(f"Sec-WebSocket-Protocol: {PROTOCOL}"))
+
+
 def replay(*frames: bytes, end: int | None = None) -> Script:
     """Agree on the protocol, read the resume, say something; then close, or say what is said."""
 
     def script(visit: Visit) -> None:
-        visit.accept(b"", f"Sec-WebSocket-Protocol: {PROTOCOL}")
+        agree(visit)
         visit.resume = resume(visit)  # type: ignore[attr-defined]
         visit.send(b"".join(frames) + (b"" if end is None else build_close(end, b"")))
         visit.echo()

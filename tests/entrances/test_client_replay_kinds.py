@@ -13,7 +13,7 @@ import pytest
 from tests.clients import KINDS, TABLE, Session, make_client, open_client
 from tests.clients.session import BOUND
 from tests.entrances.phoenix import SOON, no_threads_stay, phoenix
-from tests.entrances.replays import PROTOCOL, replay, resumed, said
+from tests.entrances.replays import PROTOCOL, agree, replay, resumed, said
 from tests.entrances.scripted import Visit, no_leaks, text
 from ws4py_middleware.client import WebSocketBaseClient
 from ws4py_middleware.exc import ConnectionClosed
@@ -65,7 +65,7 @@ def test_it_asks_before_it_says_what_has_waited(kind: str) -> None:
     order: list[list[bytes]] = []
 
     def listen(visit: Visit) -> None:
-        visit.accept(b"", f"Sec-WebSocket-Protocol: {PROTOCOL}")
+        agree(visit)
         order.append([visit.read_frame()[1] for _ in range(3)])
         visit.send(text("heard"))
         visit.echo()
@@ -134,7 +134,7 @@ def test_a_server_that_breaks_the_protocol_is_left_and_not_found_again(
     server_heard: list[bytes] = []
 
     def talk(visit: Visit) -> None:
-        visit.accept(b"", f"Sec-WebSocket-Protocol: {PROTOCOL}")
+        agree(visit)
         visit.read_frame()
         visit.send(said(room="a", id="1", data="good") + frame + said(room="a", id="2", data="behind"))
         server_heard.append(visit.answer_close())

@@ -10,8 +10,8 @@
   const MARK = "\x1e"; // begins what is the protocol's
   const RETRIED = [1001, 1006, 1011, 1012, 1013, 1014]; // all other close codes are meant
   const DEFAULTS = { protocols: [], positions: {}, maxQueue: 2 ** 20, initial: 0.5, maximum: 30 };
-  const isSound = ({ room = "", id = "0", data = "" }) =>
-    [room, id, data].every((value) => typeof value === "string") && /^[0-9A-Za-z.-]{1,64}$/.test(id);
+  const isSound = ({ room = "", id = "0", data = "", base64 = "" }) =>
+    [room, id, data, base64].every((value) => typeof value === "string") && /^[0-9A-Za-z.-]{1,64}$/.test(id);
   const decode = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)).buffer;
   const cost = (data) => 14 + (data.length ?? data.byteLength ?? data.size);
   const trim = (kept, limit) => kept.size > limit && kept.delete(kept.keys().next().value);
@@ -64,7 +64,7 @@
       if (text[1] === MARK) return this.onmessage?.({ data: text.slice(1) });
       try {
         var { room, id, key, gap, left, data, base64 } = JSON.parse(text.slice(1));
-        if (!isSound({ room, id, data })) throw new TypeError();
+        if (!isSound({ room, id, data, base64 })) throw new TypeError();
         if (base64 !== undefined) data = decode(base64);
       } catch { return this.close(4002, "that is not ws4py.replay.v1"); }
       const [place, alias] = [id && `at ${id} ${room}`, key && `as ${key} ${room}`];
