@@ -17,6 +17,7 @@ from .core.connection import Connection
 from .core.policy import Policy
 from .core.prepared import PreparedMessage
 from .core.types import Buffer, CloseCode, State
+from .corks import corked
 from .exc import ConnectionClosed
 from .inbox import Inbox, Waiter, Waker
 
@@ -217,9 +218,20 @@ class Outgoing:
             Whether it was queued: the connection is open, and the policy did not drop it.
         """
         try:
+            if corked and (held := corked.get(threading.get_ident())) is not None:
+                with self._lock:
+                    if self.conn.backlog <= self.conn.policy.write_high_water:
+                        self.conn.send_prepared(message)
+                        held[self] = None
+                        return True
             return self._send(self.conn.send_prepared, message, waits=False)
         except ConnectionClosed:
             return False
+
+    def uncork(self) -> None:
+        """Let leave what :class:`~.corks.Cork` has held back."""
+        with self._lock:
+            self._flush_unless_corked()
 
     def ask_room(self, waker: Waker) -> bool:
         """Return whether no more waits than may; else the waker is set when that is so, or all is over."""
@@ -327,8 +339,7 @@ class Outgoing:
     def _make_room(self, size: int, may_wait: bool, droppable: bool) -> Waiter | bool:
         """Decide on a message above the high-water mark: ``True`` send it, ``False`` drop it, or wait."""
         conn = self.conn
-        if self._busy is not None:
-            self._flush()  # it may be corked only
+        self._flush()  # it may be corked only
         if conn.state is not _OPEN:
             return True  # the core raises what there is to say
         policy = conn.policy

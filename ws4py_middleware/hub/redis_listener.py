@@ -10,6 +10,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
+from ..corks import Cork
 from .backplane import Envelope
 from .outages import Bell, Complaints, keep_connected
 from .parcels import unpack_parcel
@@ -25,6 +26,10 @@ _SILENCE = 5.0
 _ORIGINS = 10_000
 #: Most channels in one command.
 _CHANNELS = 1000
+#: Most messages, bytes and seconds that wait for each other, so that all of them leave at once.
+_PIECE = 32
+_PIECE_SIZE = 65_536
+_PIECE_TIME = 0.005
 #: Messages after which others may have their turn, where threads are greenlets.
 _TURN = 64
 
@@ -157,11 +162,29 @@ class Listener:
                     asked_at = now
                 self._subscribe(connection)  # should the message that there is something new be lost
                 continue
-            self._hear(connection, connection.read_response(), is_back)
+            count += self._hear_all(connection, is_back)
             asked_at, heard_at = None, time.monotonic()
-            count += 1
-            if not count % _TURN:
+            if count >= _TURN:
+                count = 0
                 time.sleep(0)
+
+    def _hear_all(self, connection: Any, is_back: Callable[[], None]) -> int:
+        """Hear what has come, as much as leaves for each member in one piece; return how many there were."""
+        answers = [connection.read_response()]
+        size = _size(answers[0])
+        try:
+            while len(answers) < _PIECE and size < _PIECE_SIZE and connection.can_read(timeout=0):
+                answers.append(connection.read_response())
+                size += _size(answers[-1])
+        finally:  # what has come before an error is heard
+            flush_at = time.monotonic() + _PIECE_TIME
+            with Cork() as cork:
+                for answer in answers:
+                    self._hear(connection, answer, is_back)
+                    if time.monotonic() > flush_at:
+                        cork.flush()
+                        flush_at = time.monotonic() + _PIECE_TIME
+        return len(answers)
 
     def _subscribe(self, connection: Any) -> None:
         """Subscribe to what has come to be wanted since, and no more to what is not."""
@@ -227,3 +250,10 @@ class Listener:
             self._deliver(Envelope(room, parcel.payload, parcel.is_text, parcel.exclude))
         except Exception:
             logger.exception("a message of the room %r could not be delivered", room)
+
+
+def _size(answer: Any) -> int:
+    match answer:
+        case [b"message", _, bytes(wire)]:
+            return len(wire)
+    return 0

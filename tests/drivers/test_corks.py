@@ -1,0 +1,134 @@
+"""Corks: what goes to many leaves in one piece, in order, and nobody else waits for it."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+from tests.drivers.peer import Recorder
+from tests.drivers.threads import ThreadHost, threads
+from ws4py_middleware.core.prepared import PreparedMessage
+from ws4py_middleware.corks import Cork, corked
+from ws4py_middleware.link import Link
+
+__all__ = ["threads"]
+
+
+def prepared(text: str) -> PreparedMessage:
+    return PreparedMessage(text.encode(), True)
+
+
+def backlog(recorder: Recorder) -> int:
+    link = recorder._link
+    assert isinstance(link, Link)
+    return link.conn.backlog
+
+
+def test_messages_leave_at_the_end_of_the_block_in_order(threads: ThreadHost) -> None:
+    recorders = [Recorder(), Recorder()]
+    peers = [threads.connect(recorder) for recorder in recorders]
+    with Cork():
+        for number in range(3):
+            for recorder in recorders:
+                assert recorder.deliver(prepared(f"{number}"))
+        assert [backlog(recorder) for recorder in recorders] == [9, 9]
+    assert [backlog(recorder) for recorder in recorders] == [0, 0]
+    for peer in peers:
+        assert [peer.read() for _ in range(3)] == ["0", "1", "2"]
+        peer.finish()
+    assert not corked
+
+
+def test_message_for_one_takes_along_what_was_held(threads: ThreadHost) -> None:
+    recorder = Recorder()
+    peer = threads.connect(recorder)
+    with Cork():
+        recorder.deliver(prepared("one"))
+        recorder.send("two")
+        assert [peer.read(), peer.read()] == ["one", "two"]
+        recorder.deliver(prepared("three"))
+    assert peer.read() == "three"
+    peer.finish()
+
+
+def test_flush_lets_leave_what_is_held_so_far(threads: ThreadHost) -> None:
+    recorder = Recorder()
+    peer = threads.connect(recorder)
+    with Cork() as cork:
+        recorder.deliver(prepared("one"))
+        cork.flush()
+        assert peer.read() == "one"
+        recorder.deliver(prepared("two"))
+        assert backlog(recorder)
+    assert peer.read() == "two"
+    peer.finish()
+
+
+def test_cork_inside_another_leaves_all_to_it(threads: ThreadHost) -> None:
+    recorder = Recorder()
+    peer = threads.connect(recorder)
+    with Cork():
+        with Cork():
+            recorder.deliver(prepared("one"))
+        assert backlog(recorder)
+    assert peer.read() == "one"
+    peer.finish()
+
+
+def test_another_thread_is_not_held(threads: ThreadHost) -> None:
+    recorder = Recorder()
+    peer = threads.connect(recorder)
+    with Cork():
+        threads.spawn(lambda: recorder.deliver(prepared("from elsewhere")))()
+        assert peer.read() == "from elsewhere"
+    peer.finish()
+
+
+def test_no_more_is_held_than_may_wait(threads: ThreadHost) -> None:
+    recorder = Recorder()
+    peer = threads.connect(recorder, write_high_water=1000)
+    with Cork():
+        for _ in range(100):
+            assert recorder.deliver(prepared("x" * 600))
+            assert backlog(recorder) <= 1000 + 604
+    assert [peer.read() for _ in range(100)] == ["x" * 600] * 100
+    peer.finish()
+
+
+def test_connection_that_has_ended_is_not_held(threads: ThreadHost) -> None:
+    recorder = Recorder()
+    peer = threads.connect(recorder)
+    with Cork():
+        recorder.deliver(prepared("one"))
+        peer.reset()
+        threads.wait_closed(recorder)
+        assert not recorder.deliver(prepared("two"))
+
+
+def test_fault_of_one_does_not_reach_the_others(
+    threads: ThreadHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Faulty:
+        def uncork(self) -> None:
+            raise ZeroDivisionError
+
+    recorder = Recorder()
+    peer = threads.connect(recorder)
+    with Cork():
+        corked[threading.get_ident()][Faulty()] = None
+        recorder.deliver(prepared("one"))
+        corked[threading.get_ident()][Faulty()] = None
+    assert peer.read() == "one"
+    peer.finish()
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+
+
+def test_forked_child_holds_nothing_back() -> None:
+    with Cork():
+        pid = os.fork()
+        if not pid:
+            os._exit(len(corked))
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert len(corked) == 1
