@@ -14,12 +14,13 @@ import ssl
 import subprocess
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
 from tests.matrix.http2 import Http2Socket
 from tests.promises.attacker import Peer
 from tests.promises.wire import BINARY, CLOSE, NO_KEY, PING, PONG, TEXT, close_frame, frame, request
-from tests.servers import Server, wait_for
+from tests.servers import Server, child_pids, wait_for
 
 #: How long a server may take from the signal to its end.
 GRACE = 10.0
@@ -178,6 +179,26 @@ def count_at_rest(server: Server) -> int:
     return counts[-1]
 
 
+def wait_until_idle(server: Server) -> None:
+    """Wait until no thread of the server has anything to do, twice."""
+
+    def is_idle() -> bool:
+        pids = [server.process.pid, *child_pids(server.process.pid)]
+        try:
+            stats = [path.read_text() for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        return all(stat.rpartition(")")[2].split()[0] in "SZ" for stat in stats)
+
+    idle = [False]
+
+    def is_still_idle() -> bool:
+        idle.append(is_idle())
+        return idle[-2:] == [True, True]
+
+    wait_for(is_still_idle, GRACE, "the server to have nothing to do")
+
+
 def try_descriptors(server: Server) -> str:
     """Descriptors that are left when some clients have closed and others have vanished."""
     before = count_at_rest(server)
@@ -230,9 +251,9 @@ def try_stop(server: Server, number: int | None = None) -> str:
         for peer in peers:
             peer.echo()
             peer.sock.settimeout(GRACE)
-        # The echo may be quicker than the thread that took the socket, and exit() in the midst of an
-        # application's call is that server's to swallow: this answer says that the others are done.
-        server.http("/")
+        # An answer may be quicker than the thread that has sent it, and uWSGI says nothing to Python when it
+        # ends at once while one of its threads is in the midst of a request.
+        wait_until_idle(server)
         server.signal(number)
         for peer in peers:
             told[_hear_the_end(peer)] += 1
