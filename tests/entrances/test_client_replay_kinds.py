@@ -125,7 +125,7 @@ def test_who_connects_again_by_hand_gets_what_was_not_taken(kind: str) -> None:
         (text("\x1e[]"), 1002),
         (said(room="a", base64="?"), 1007),
         (said(room="a", id="1" * 100_000, data="x"), 1002),
-        (said(room="a"), 1002),
+        (said(room=["a"]), 1002),
     ],
 )
 def test_a_server_that_breaks_the_protocol_is_left_and_not_found_again(

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections import deque
 from collections.abc import Mapping
 from threading import Lock
@@ -27,6 +26,9 @@ from typing import TYPE_CHECKING, Any
 from ..core.connection import Connection
 from ..core.events import Event, HookDue, MessageReceived
 from ..exc import InvalidBytesError, ProtocolException, WebSocketException
+from ..hub.entries import MARK
+from ..hub.history import is_id
+from ..hub.replay import MAX_RESUME, MAX_ROOMS, SUBPROTOCOL
 from ..messaging import BinaryMessage, TextMessage
 from ..websocket import WebSocket
 
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
     from .base import ClientBase
 
 __all__ = [
-    "MAX_RESUME_SIZE",
-    "MAX_ROOMS",
     "SUBPROTOCOL",
     "Arrived",
     "Missed",
@@ -50,12 +50,6 @@ __all__ = [
     "RoomTextMessage",
 ]
 
-SUBPROTOCOL = "ws4py.replay.v1"
-
-#: Most rooms whose positions are kept, and asked for; bytes of the message that asks.
-MAX_ROOMS = 1000
-MAX_RESUME_SIZE = 64 * 1024
-
 #: How many of the last ids are remembered beside each room's position, and how many keys.
 _MAX_IDS = 128
 _MAX_KEYS = 4096
@@ -63,9 +57,6 @@ _MAX_KEYS = 4096
 #: Most messages in an inbox that it is known of that they were not taken.
 _MAX_UNTAKEN = 4096
 
-_MARK = "\x1e"
-_MARK_BYTE = b"\x1e"
-_ID = re.compile(r"[0-9A-Za-z.\-]{1,64}")
 _MAX_NAME = 200
 
 
@@ -140,7 +131,7 @@ class Replay:
         for room, position in positions.items():
             if not isinstance(room, str) or not isinstance(position, str):
                 raise TypeError(f"positions has {room!r}: {position!r}; both are str")
-            if not _is_name(room) or not _ID.fullmatch(position):
+            if not _is_name(room) or not is_id(position):
                 raise ValueError(f"positions has {room[:64]!r}: {position[:64]!r}, which no server has said")
         self._lock = Lock()
         #: What the application had last of each room; and what has come, if that waits for receive(). The
@@ -181,7 +172,7 @@ class Replay:
             positions = dict(self._came)
         rooms = list(positions)
         left_out: list[str] = []
-        while len(message := _build({"resume": positions})) > MAX_RESUME_SIZE:
+        while len(message := _build({"resume": positions})) > MAX_RESUME:
             for room in rooms[: len(rooms) // 10 + 1]:
                 del positions[room]
                 left_out.append(room)
@@ -202,8 +193,8 @@ class Replay:
             ProtocolException: It is something else than the protocol has (1002).
         """
         said = _parse(data)
-        if said.keys().isdisjoint(("room", "id", "key", "data", "base64", "gap", "left")):
-            return None  # a later version has more to say
+        if "room" not in said:
+            return None  # what a later version has to say
         room, position, key = _read_place(said)
         if _flag(said, "left"):
             self._forget(room)
@@ -214,9 +205,8 @@ class Replay:
             return Missed(room)
         message = _make_message(said)
         if message is None:
-            if position is None:
-                raise ProtocolException("a message of ws4py.replay.v1 says nothing of its room")
-            self._move(room, position)
+            if position is not None:
+                self._move(room, position)
             return None
         message.room, message.id = room, position
         return Arrived(self, message) if self._is_new(room, position, key) else None
@@ -309,10 +299,10 @@ class ReplayingConnection(Connection):
             if event.__class__ is not MessageReceived:
                 return event
             assert isinstance(event, MessageReceived)
-            if not (event.is_text and event.data.startswith(_MARK_BYTE)):
+            if not (event.is_text and event.data.startswith(MARK)):
                 return event
             data = event.data[1:]
-            if data.startswith(_MARK_BYTE):
+            if data.startswith(MARK):
                 return MessageReceived(data, True)
             try:
                 due = self._replay.take(data)
@@ -351,11 +341,11 @@ def adopt(client: ClientBase, replay: Replay, conn: Connection) -> Connection:
 
 
 def _escape(data: Buffer) -> Buffer:
-    return _MARK_BYTE + bytes(data) if bytes(data[:1]) == _MARK_BYTE else data
+    return MARK + bytes(data) if bytes(data[:1]) == MARK else data
 
 
 def _build(said: Mapping[str, object]) -> bytes:
-    return (_MARK + json.dumps(said, ensure_ascii=False, separators=(",", ":"))).encode()
+    return MARK + json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _parse(data: bytes) -> dict[str, Any]:
@@ -387,8 +377,8 @@ def _read_place(said: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
     """Return the room, the id and the key."""
     room, position, key = said.get("room"), said.get("id"), said.get("key")
     if not isinstance(room, str) or not _is_name(room):
-        raise ProtocolException("a message of ws4py.replay.v1 names no room")
-    if position is not None and not (isinstance(position, str) and _ID.fullmatch(position)):
+        raise ProtocolException("a message of ws4py.replay.v1 has a room that is none")
+    if position is not None and not is_id(position):
         raise ProtocolException("a message of ws4py.replay.v1 has an id that is none")
     if key is not None and not (isinstance(key, str) and _is_name(key)):
         raise ProtocolException("a message of ws4py.replay.v1 has a key that is none")
