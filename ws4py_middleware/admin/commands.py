@@ -42,7 +42,7 @@ def execute(request: dict[str, Any]) -> dict[str, Any]:
         AdminError: It asks for something that there is not.
     """
     name = request.get("command")
-    if name not in COMMANDS:
+    if not isinstance(name, str) or name not in COMMANDS:
         near = difflib.get_close_matches(str(name)[:20], COMMANDS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COMMANDS)}"
         raise AdminError(f"there is no command {str(name)[:20]!r}; {hint}")
