@@ -51,6 +51,10 @@ def pages(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterab
     return [body]
 
 
+_adapt: Any = WsgiToAsgi
+asgi_pages = _adapt(pages)
+
+
 def _time(name: str) -> Any:
     return float(os.environ[name]) if name in os.environ else None
 
@@ -59,8 +63,7 @@ _routes = {"/echo": EchoWebSocket, "/burst": Burst, "/stuck": Stuck}
 _options = {"drain_window": _time("DRAIN_WINDOW"), "drain_grace": _time("DRAIN_GRACE") or 3.0}
 
 app = WebSocketMiddleware(pages, _routes, **_options)
-_pages: Any = WsgiToAsgi
-asgi_app = WebSocketASGI(_pages(pages), _routes, **_options)
+asgi_app = WebSocketASGI(asgi_pages, _routes, **_options)
 
 
 def _exit(number: int, frame: object) -> None:

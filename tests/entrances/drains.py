@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import http.client
 import select
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
-from tests.promises.attacker import Peer, upgrade
+from tests.promises.attacker import Peer, allow_many_descriptors, upgrade
 from tests.promises.wire import BINARY, CLOSE, close_frame
-from tests.servers import Server
+from tests.servers import Server, start
 
-__all__ = ["Crowd", "Seen", "SlowRequest", "wait_for_end"]
+__all__ = ["WORKERS", "Crowd", "Seen", "SlowRequest", "serve", "wait_for_end"]
+
+#: gunicorn's worker classes, and the one that uvicorn has for it.
+WORKERS = ("sync", "gthread", "gevent", "gevent_pywsgi", "asgi", "uvicorn")
+
+
+@contextlib.contextmanager
+def serve(worker: str, app: str, *options: str, **env: str) -> Iterator[Server]:
+    """Start gunicorn with a worker of any class; ASGI's have the ``asgi_app`` beside an ``app``."""
+    allow_many_descriptors()
+    if worker == "uvicorn":
+        worker, options = "asgi", ("--worker-class", "uvicorn.workers.UvicornWorker", *options)
+    if worker == "asgi":
+        app = app.replace(":", ":asgi_")
+    with start(f"gunicorn-{worker}", app, options=options, env=env) as server:
+        yield server
 
 
 @dataclasses.dataclass

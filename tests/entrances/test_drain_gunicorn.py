@@ -12,32 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.entrances.drains import Crowd, SlowRequest, wait_for_end
-from tests.promises.attacker import Peer, allow_many_descriptors, upgrade
+from tests.entrances.drains import WORKERS, Crowd, SlowRequest, serve, wait_for_end
+from tests.promises.attacker import Peer, upgrade
 from tests.promises.wire import TEXT, close_frame, frame, request
 from tests.servers import Server, start
 from tests.servers.live import child_pids
 
 APP = "tests.entrances.drain_app:app"
 
-WORKERS = ("sync", "gthread", "gevent", "gevent_pywsgi", "asgi", "uvicorn")
-
 #: More than the sockets hold on both sides, and less than what has send() wait.
 MESSAGES = 30
 
 #: The same where the server keeps some as well.
 MESSAGES_ASGI = 150
-
-
-@contextlib.contextmanager
-def serve(worker: str, *options: str, **env: str) -> Iterator[Server]:
-    """Start gunicorn with a worker of any class; uvicorn has one for it."""
-    allow_many_descriptors()
-    if worker == "uvicorn":
-        worker, options = "asgi", ("--worker-class", "uvicorn.workers.UvicornWorker", *options)
-    app = "tests.entrances.drain_app:asgi_app" if worker == "asgi" else APP
-    with start(f"gunicorn-{worker}", app, options=options, env=env) as server:
-        yield server
 
 
 @contextlib.contextmanager
@@ -67,7 +54,7 @@ def load(server: Server) -> Iterator[Callable[[int], None]]:
 
 @pytest.mark.parametrize("worker", WORKERS)
 def test_sigterm_under_load_flushes_closes_with_1001_and_finishes_http(worker: str) -> None:
-    with serve(worker, DRAIN_WINDOW="0.5") as server, load(server) as check:
+    with serve(worker, APP, DRAIN_WINDOW="0.5") as server, load(server) as check:
         pid = server.pid
         slow = SlowRequest(server, 1.0)
         time.sleep(0.2)
@@ -81,7 +68,7 @@ def test_sigterm_under_load_flushes_closes_with_1001_and_finishes_http(worker: s
 
 @pytest.mark.parametrize("worker", WORKERS)
 def test_reload_under_load_closes_with_1012_and_the_new_worker_serves(worker: str) -> None:
-    with serve(worker, DRAIN_WINDOW="0.5") as server:
+    with serve(worker, APP, DRAIN_WINDOW="0.5") as server:
         with load(server) as check:
             pid = server.pid
             slow = SlowRequest(server, 0.5) if worker != "sync" else None
@@ -103,7 +90,10 @@ def test_reload_under_load_closes_with_1012_and_the_new_worker_serves(worker: st
 @pytest.mark.parametrize("worker", ["sync", "gthread", "gevent", "asgi"])
 def test_max_requests_under_load_closes_with_1012(worker: str) -> None:
     number = "6" if worker == "asgi" else "206"  # it counts no WebSockets
-    with serve(worker, "--max-requests", number, DRAIN_WINDOW="0.5") as server, ThreadPoolExecutor() as pool:
+    with (
+        serve(worker, APP, "--max-requests", number, DRAIN_WINDOW="0.5") as server,
+        ThreadPoolExecutor() as pool,
+    ):
         with load(server) as check:
             pid = server.pid
             slow = SlowRequest(server, 0.5) if worker != "sync" else None
@@ -118,7 +108,7 @@ def test_max_requests_under_load_closes_with_1012(worker: str) -> None:
 
 def test_max_requests_of_uvicorns_worker_is_uvicorns_own_1012() -> None:
     """It says so itself, and to nobody before."""
-    with serve("uvicorn", "--max-requests", "6") as server, Crowd(server, 10) as crowd:
+    with serve("uvicorn", APP, "--max-requests", "6") as server, Crowd(server, 10) as crowd:
         pid = server.pid
         for _ in range(6):
             server.http()
