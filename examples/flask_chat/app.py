@@ -7,7 +7,8 @@ A chat in rooms: who is here, who is typing, what was said.
 
 The page and its WebSocket share one address: a browser that opens ``/chat/lobby`` gets the page from
 Flask, and the script in it opens a WebSocket to the same ``/chat/lobby``, which :class:`Chat` answers.
-Both sides speak JSON objects with a ``type``.
+Both sides speak JSON objects with a ``type``. What is said has a room of its own, with a history: who comes
+gets the last messages, and a browser that was away for a while gets those that it has missed.
 
 With a Redis there is one lobby for all workers, and machines::
 
@@ -19,28 +20,30 @@ from __future__ import annotations
 import json
 import os
 import time
-import uuid
-from collections import deque
 from threading import RLock
-from typing import Any
 from urllib.parse import parse_qs
 
-from flask import Flask, redirect, render_template, url_for
+from flask import Flask, redirect, render_template, send_file, url_for
 from werkzeug.wrappers import Response
 
-from ws4py_middleware import WebSocket, WebSocketMiddleware
+from ws4py_middleware import WebSocket, WebSocketMiddleware, browser
+from ws4py_middleware.core.policy import Policy
 from ws4py_middleware.hub import Hub, Member, get_hub, set_hub
 from ws4py_middleware.messaging import Message
 
 ROOMS = ("lobby", "kitchen", "workshop")  # offered in the list; any other begins with its first visitor
-MAX_ROOMS = 100
-MAX_HISTORY = 50
+HISTORY = 50  # messages that a room remembers
 LIMITS = {"name": 24, "text": 2000}
 
 app = Flask(__name__)
 
-if "REDIS_URL" in os.environ:
-    set_hub(Hub(os.environ["REDIS_URL"]))
+
+def said_in(room: str) -> str:
+    """Return where that is published which is to be remembered; no room of the list has a slash."""
+    return f"{room}/said"
+
+
+set_hub(Hub(os.environ.get("REDIS_URL"), history=lambda room: HISTORY if room.endswith("/said") else None))
 
 
 @app.get("/")
@@ -55,8 +58,12 @@ def page(room: str) -> str:
     return render_template("index.html", room=room, rooms=ROOMS, limits=LIMITS)
 
 
-# What was said lately, by room. It lives in this process, and ends with it.
-history: dict[str, deque[dict[str, Any]]] = {}
+@app.get("/replay.js")
+def replay_js() -> Response:
+    """Send the package's script, with which a page misses nothing."""
+    return send_file(browser.path("replay.js"), mimetype="text/javascript")
+
+
 # Handlers of several people may run at once. What changes a room happens under this lock, so that
 # everybody in the room is told the same things in the same order.
 changing = RLock()
@@ -69,6 +76,8 @@ class Refused(ValueError):
 class Chat(WebSocket):
     """One browser in one room."""
 
+    policy = Policy(subprotocols=["ws4py.replay.v1"])
+
     def opened(self) -> None:
         """Come in: ``/chat/<room>?name=<name>``."""
         self.room = str(self.params["room"])
@@ -77,9 +86,9 @@ class Chat(WebSocket):
             name = self.free_name(tidy(asked)[: LIMITS["name"]] or "Guest")
             self.me = self.join(self.room, {"name": name})
             people = [public(member) for member in self.hub.members(self.room)]
-            said = list(history.get(self.room, ()))
-            self.tell("welcome", you=public(self.me), people=people, history=said)
+            self.tell("welcome", you=public(self.me), people=people, at=time.time())
             self.tell_others("joined", person=public(self.me))
+        self.join(said_in(self.room), since="0")  # all there is; but who comes back says where it was
 
     def received_message(self, message: Message) -> None:
         """Do what the browser asks for, or say why not."""
@@ -104,12 +113,8 @@ class Chat(WebSocket):
 
     def say(self, text: str) -> None:
         text = checked(text.strip(), "text", "A message")
-        with changing:
-            said = {"id": uuid.uuid4().hex, "from": public(self.me), "text": text, "at": time.time()}
-            if self.room not in history and len(history) >= MAX_ROOMS:
-                del history[next(iter(history))]  # the oldest room is forgotten
-            history.setdefault(self.room, deque(maxlen=MAX_HISTORY)).append(said)
-            self.hub.publish(self.room, encode("said", **said))  # to this browser too: it is the receipt
+        said = {"from": public(self.me), "text": text, "at": time.time()}
+        self.hub.publish(said_in(self.room), encode("said", **said))  # to this browser too: it is the receipt
 
     def rename(self, name: str) -> None:
         name = checked(tidy(name), "name", "A name")
@@ -137,8 +142,9 @@ class Chat(WebSocket):
 @get_hub().on_left
 def say_goodbye(room: str, member: Member) -> None:
     """Tell the others who left; this is called for everybody who has come in, however the connection ends."""
-    with changing:
-        get_hub().publish(room, encode("left", id=member.id))
+    if not room.endswith("/said"):
+        with changing:
+            get_hub().publish(room, encode("left", id=member.id))
 
 
 def public(member: Member) -> dict[str, str]:

@@ -1,17 +1,19 @@
 // The page of a room. What people write is only ever put into the page as text (textContent).
 
-import { Connection } from "./connection.js";
+/* global ReplaySocket */ // of /replay.js
 
 const $ = (id) => document.getElementById(id);
 const room = document.body.dataset.room;
 const GROUP_TIME = 5 * 60; // messages of one person this close together (seconds) stand in one group
 const TYPING_SHOWN = 5000; // a typing notice is good for this long (ms) ...
 const TYPING_AGAIN = 2500; // ... and renewed this often
+const EMPTY_AFTER = 300; // what was said has come by then (ms)
 
 const people = new Map(); // id -> {id, name}, in the order they came
 const typing = new Map(); // id -> timer
-const seen = new Set(); // ids of the messages in the page
 let me = { id: "", name: "" };
+let inPage = 0; // messages in the page
+let since = Infinity; // when we came in; what was said before is no news
 // Each connection gets a new id; the tab remembers them all, and knows its own messages after a reload.
 const mine = new Set(JSON.parse(sessionStorage.getItem("mine") ?? "[]"));
 
@@ -95,7 +97,7 @@ $("rename").querySelector("form").onsubmit = (event) => {
   wantedName = $("name").value.trim();
   localStorage.setItem("name", wantedName);
   sessionStorage.setItem("name", wantedName);
-  connection.send({ type: "name", name: wantedName }); // offline: the next connection brings it along
+  send({ type: "name", name: wantedName }); // offline: the next connection brings it along
 };
 
 function showMe(person) {
@@ -157,7 +159,7 @@ function scrollDown() {
 function changeLog(change, { jump = false } = {}) {
   const stay = jump || atBottom();
   change();
-  $("empty").hidden = seen.size > 0;
+  if (inPage) $("empty").hidden = true;
   if (stay) scrollDown();
   else $("jump").hidden = false;
 }
@@ -170,8 +172,7 @@ function linked(text) {
 }
 
 function addMessage(message) {
-  if (seen.has(message.id)) return;
-  seen.add(message.id);
+  inPage += 1;
   const date = new Date(message.at * 1000);
   const { id, name } = message.from;
   const own = mine.has(id);
@@ -193,7 +194,6 @@ function addMessage(message) {
   }
   const big = /^(?:\p{Extended_Pictographic}|\p{Emoji_Component}|\s){1,12}$/u.test(message.text) && /\p{Extended_Pictographic}/u.test(message.text);
   const text = make("p", { className: big ? "text big" : "text", dir: "auto", title: clock(date) }, ...linked(message.text));
-  text.dataset.id = message.id;
   lastGroup.element.append(text);
   lastGroup.at = message.at;
 }
@@ -221,14 +221,15 @@ document.addEventListener("visibilitychange", () => looking() && setUnread(0));
 // --- what the server says --------------------------------------------------------------------------
 
 const answers = {
-  welcome({ you, people: present, history }) {
+  welcome({ you, people: present, at }) {
+    since = Math.min(since, at);
     showMe(you);
     people.clear();
     for (const person of present) people.set(person.id, person);
     for (const id of [...typing.keys()]) setTyping(id, false);
     showPeople();
-    // After a reconnect some of these are in the page already; they are recognised by their ids.
-    changeLog(() => history.forEach(addMessage), { jump: seen.size === 0 });
+    // What was said follows: all that is kept, or after a reconnect what this page has missed.
+    setTimeout(() => ($("empty").hidden = inPage > 0), EMPTY_AFTER);
   },
   joined({ person }) {
     people.set(person.id, person);
@@ -255,7 +256,7 @@ const answers = {
     const own = message.from.id === me.id;
     setTyping(message.from.id, false);
     changeLog(() => addMessage(message), { jump: own });
-    if (!own && !looking()) setUnread(unread + 1);
+    if (!own && !looking() && message.at >= since) setUnread(unread + 1);
   },
   error({ text }) {
     toast(text);
@@ -263,17 +264,26 @@ const answers = {
 };
 
 let hasBeenOnline = false;
+let countdown = 0;
+
+function onState(state, seconds) {
+  clearInterval(countdown);
+  let left = Math.ceil(seconds);
+  showState(state === "open" ? "online" : state, left);
+  if (state === "waiting") countdown = setInterval(() => showState(state, (left = Math.max(left - 1, 1))), 1000);
+}
 
 function showState(state, seconds) {
   const texts = {
     connecting: hasBeenOnline ? "reconnecting …" : "connecting …",
     online: "online",
     waiting: `${hasBeenOnline ? "reconnecting" : "trying again"} in ${seconds} s`,
+    closed: "disconnected",
   };
   const before = $("status").dataset.state;
   $("status").dataset.state = state;
   $("status-text").textContent = texts[state];
-  $("retry").hidden = state !== "waiting";
+  $("retry").hidden = state !== "waiting" && state !== "closed";
   $("send").disabled = state !== "online";
   hasBeenOnline ||= state === "online";
   // The countdown is for the eyes; a screen reader hears only that something changed.
@@ -287,8 +297,18 @@ function address() {
   return url.href;
 }
 
-const connection = new Connection(address, (message) => answers[message.type]?.(message), showState);
-$("retry").onclick = () => connection.retry();
+const socket = new ReplaySocket(address, {
+  onmessage({ data }) {
+    const message = JSON.parse(data);
+    answers[message.type]?.(message);
+  },
+  onstate: onState,
+  maximum: 15, // seconds between two attempts
+});
+$("retry").onclick = () => (socket.state === "closed" ? location.reload() : socket.retry());
+
+/** Send now, or return false: what is said late is not what was meant. */
+const send = (message) => socket.state === "open" && socket.send(JSON.stringify(message));
 
 // --- writing ---------------------------------------------------------------------------------------
 
@@ -298,7 +318,7 @@ function tellTyping(on) {
   const now = performance.now();
   if (on ? now - typingSent < TYPING_AGAIN && typingSent : !typingSent) return;
   typingSent = on ? now : 0;
-  connection.send({ type: "typing", on });
+  send({ type: "typing", on });
 }
 
 function fitText() {
@@ -321,7 +341,7 @@ $("composer").onsubmit = (event) => {
   event.preventDefault();
   const text = $("text").value.trim();
   if (!text) return;
-  if (!connection.send({ type: "say", text })) return toast("Not connected. Your message stays here until we are.");
+  if (!send({ type: "say", text })) return toast("Not connected. Your message stays here until we are.");
   typingSent = 0; // the message itself ends it
   $("text").value = "";
   fitText();
