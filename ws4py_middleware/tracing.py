@@ -240,7 +240,8 @@ class _UpgradeTrace(Trace):
             "client.address": stats.client,
             "websocket.close.code": code,
             "websocket.close.reason": _classify(code),
-            "websocket.close.clean": conn.close_sent is not None and conn.close_received is not None,
+            # Whoever has heard a Close frame has answered it, or had sent one before.
+            "websocket.close.clean": conn.close_received is not None and code != CloseCode.ABNORMAL_CLOSURE,
             "websocket.duration": stats.age,
             "websocket.messages.received": stats.messages_received,
             "websocket.messages.sent": stats.messages_sent,
