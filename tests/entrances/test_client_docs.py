@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
+import cherrypy
 import pytest
+from werkzeug.test import Client
 
+from tests.entrances.phoenix import phoenix
+from tests.entrances.replays import replay, said
 from tests.servers import ROOT, certificates, start
+from ws4py_middleware import browser
 from ws4py_middleware.client import WebSocketBaseClient
 
 PAGE = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
@@ -24,9 +32,12 @@ def test_every_block_of_the_page_runs_and_says_what_it_promises(
     with (
         start("werkzeug", "examples.echo.app:app") as plain,
         start("werkzeug", "examples.echo.app:app", tls=True) as tls,
+        contextlib.ExitStack() as stack,
     ):
+        prices = stack.enter_context(phoenix(replay(said(room="prices", id="7-1", data="42"), end=1000)))
         for block in BLOCKS:
             code = block.replace("localhost:9000", f"127.0.0.1:{plain.port}").replace(":9443", f":{tls.port}")
+            code = code.replace("ws://localhost:8000", prices.url)
             names: dict[str, Any] = {"__name__": "page"}
             exec(compile(code, "clients.md", "exec"), names)
             if "unverified" in names:
@@ -44,6 +55,24 @@ def test_every_block_of_the_page_runs_and_says_what_it_promises(
     assert "subscribe\n" in printed
     assert "hello, tornado\n" in printed
     assert any(lines.startswith("200 Connect to /echo") for lines in printed)
+    assert "prices 7-1 42\n" in printed
+    assert json.loads((tmp_path / "positions.json").read_text()) == {"prices": "7-1"}
+
+
+def test_the_file_for_browsers_is_served_as_the_page_says() -> None:
+    (block,) = [block for block in BLOCKS if "STATICFILES_DIRS" in block]
+    names: dict[str, Any] = {"__name__": "page"}
+    exec(compile(block, "clients.md", "exec"), names)
+    with names["app"].test_client().get("/replay.js") as response:
+        assert (response.status_code, response.mimetype) == (200, "text/javascript")
+        assert response.text == browser.text("replay.js")
+    [(prefix, directory)] = names["STATICFILES_DIRS"]
+    assert (prefix, os.listdir(directory)) == ("ws4py", ["replay.js"])
+    config = {"/": {"request.show_tracebacks": False}, **names["cherrypy_config"]}
+    tree = cherrypy._cptree.Tree()
+    served = tree.mount(None, "/", config)
+    with Client(served).get("/replay.js") as response:
+        assert response.text == browser.text("replay.js")
 
 
 def test_the_page_names_the_exceptions_that_connect_documents() -> None:
