@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -110,13 +109,6 @@ def forgive(problems: list[str]) -> None:
     """Chromium writes a line when a connection is refused, or cut; there must be no other."""
     others = [line for line in problems if "WebSocket connection to" not in line and "ERR_" not in line]
     problems[:] = others
-
-
-def test_file_is_short_and_depends_on_nothing() -> None:
-    script = files.text("replay.js")
-    assert len(script.splitlines()) < 100
-    assert max(map(len, script.splitlines())) <= 120
-    assert not re.search(r"^\s*(import|export)\b|require\(|https?://", script, re.MULTILINE)
 
 
 def test_nothing_is_missed_and_nothing_comes_twice(page: Page, house: House, problems: list[str]) -> None:
@@ -335,12 +327,3 @@ def test_module_imports_it(page: Page, house: House) -> None:
     page.wait_for_function("window.ready")
     page.evaluate(OPEN, {})
     assert told(page, 1) == [["a", "1", "x"]]
-
-
-def test_there_are_only_files_that_exist() -> None:
-    with pytest.raises(
-        ValueError, match=r"there is no '\.\./__init__\.py' for browsers; there is replay\.js"
-    ):
-        files.path("../__init__.py")
-    assert files.path() == files.path("replay.js")
-    assert files.path().startswith(files.directory())
