@@ -10,6 +10,7 @@ import ctypes
 import logging
 import os
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -75,7 +76,7 @@ class Command(WebSocket):
         elif command == "trim":
             # What is free goes back to the system, where the C library can be told so.
             getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
-            self.send("trimmed")
+            self.send(str(sys.getallocatedblocks()))
         elif command == "fill":
             self.send(b"x" * int(argument), binary=True)
 
