@@ -30,7 +30,7 @@ class Memory:
 
     def __init__(self, wire: Wire, echoes: bool = False) -> None:
         self.wire = wire
-        self.echoes = echoes
+        self.is_echoing = echoes
         self.calls: list[tuple[str, ...]] = []
         self.subscribed: set[str] = set()
         self.error: Exception | None = None
@@ -45,6 +45,9 @@ class Memory:
         self.calls.append(("start",))
         self.deliver = deliver
 
+    def echoes(self, room: str) -> bool:
+        return self.is_echoing
+
     def close(self) -> None:
         self.calls.append(("close",))
         self.deliver = None
@@ -55,7 +58,7 @@ class Memory:
         if self.error is not None:
             raise self.error
         for end in self.wire.ends:
-            if (end is not self or self.echoes) and room in end.subscribed and end.deliver is not None:
+            if (end is not self or self.is_echoing) and room in end.subscribed and end.deliver is not None:
                 end.deliver(Envelope(room, payload, is_text, exclude))
 
     def subscribe(self, room: str) -> None:

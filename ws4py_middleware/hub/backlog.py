@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 __all__ = ["Backlog", "Item"]
 
@@ -18,6 +19,10 @@ class Item:
         self.wire = wire
         #: ``None`` while it waits; then whether it was sent.
         self.fate: bool | None = None
+
+    def command(self) -> tuple[str | bytes | int, ...]:
+        """Return what Redis is told."""
+        return ("PUBLISH", self.channel, self.wire)
 
 
 class Backlog:
@@ -40,6 +45,9 @@ class Backlog:
         self.size = 0
         #: How many messages were dropped, because of a bound.
         self.dropped = 0
+
+    def __iter__(self) -> Iterator[Item]:
+        return chain(self._taken, self._waiting)
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._taken)

@@ -33,6 +33,10 @@ class Envelope:
     exclude: tuple[str, ...] = ()
     #: Where it stands in the room's history; ``None`` when there is none.
     position: str | None = None
+    #: What it is known by as long as it has no position there; ``None`` in a room without a history.
+    key: str | None = None
+    #: Whether members of the process that has published it had it before it was sent.
+    is_late: bool = False
 
 
 class Backplane(Protocol):
@@ -43,10 +47,13 @@ class Backplane(Protocol):
     in each process: a forked child calls it again, on an object whose connections are the parent's.
     """
 
-    #: Whether messages of this process come back through ``deliver``, so that the hub delivers none by
-    #: itself. A room with a history wants that, since a message has no position in it before. When the
-    #: other side is away, such a backplane calls ``deliver`` at once.
-    echoes: bool
+    def echoes(self, room: str) -> bool:
+        """
+        Return whether messages of this process come back through ``deliver``.
+
+        Then the hub delivers none by itself. A room with a history wants that, since a message has no
+        position in it before. When the other side is away, such a backplane calls ``deliver`` at once.
+        """
 
     def start(
         self,

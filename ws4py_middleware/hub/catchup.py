@@ -43,6 +43,8 @@ _IDLE = 0.1
 _TURN = 16
 #: Most messages that were delivered without an id, and are remembered as such.
 _KEYS = 10_000
+#: Seconds for which messages are told with their keys, when somebody has caught up.
+_KEYS_TIME = 10.0
 _STRIPES = 64
 
 
@@ -72,13 +74,15 @@ class Alarm:
 class Feed:
     """Where a room is, and who follows it with a cursor."""
 
-    __slots__ = ("cursors", "id", "place")
+    __slots__ = ("cursors", "id", "keys_until", "place")
 
     def __init__(self) -> None:
         #: The last message that was published, or where the history was when it began to be followed.
         self.id: str | None = None
         self.place: Place | None = None
         self.cursors: dict[Cursor, None] = {}
+        #: Until when messages have their keys: somebody may bring some that it has heard elsewhere.
+        self.keys_until = 0.0
 
 
 class _Waker:
@@ -192,6 +196,8 @@ class CatchUp:
                 before = feed.id, feed.place
                 feed.id, feed.place = entry.id, entry.place
             number = self._note_key(entry)
+            if number or (feed is not None and entry.key is not None and monotonic() < feed.keys_until):
+                entry.tells_key = True
             return sum(self._give(seat, entry, number, before) for seat in self._seats(room))
 
     def _note_key(self, entry: Entry) -> int:
@@ -418,4 +424,5 @@ class CatchUp:
         if feed.place is not None and page.place < feed.place:
             return True  # something was published since it was read
         cursor.begin_live(page.place)
+        feed.keys_until = monotonic() + _KEYS_TIME
         return False

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any, NamedTuple
 
 from ..core.prepared import PreparedMessage
+from .backplane import Envelope
 
-__all__ = ["BARE", "MARK", "MARKED", "PLAIN", "Entry", "KeptMessage", "Marked", "Page", "Place", "build_note"]
+__all__ = [
+    "BARE",
+    "MARK",
+    "MARKED",
+    "PLAIN",
+    "Entry",
+    "KeptMessage",
+    "Marked",
+    "Page",
+    "Place",
+    "build_note",
+    "make_entry",
+    "parse_place",
+]
 
 #: Where a message stands, so that two can be compared; within one epoch.
 Place = tuple[int, int]
@@ -17,6 +32,9 @@ Place = tuple[int, int]
 MARK = b"\x1e"
 #: The shapes: as it was published, as a JSON object, as a JSON object behind the mark.
 PLAIN, BARE, MARKED = range(3)
+
+_PLACE = re.compile(r"(\d{1,20})-(\d{1,20})")
+_MAX_PART = 2**64
 
 
 class Marked(PreparedMessage):
@@ -92,6 +110,33 @@ class Entry:
     def kept(self) -> KeptMessage:
         """Return it for a view."""
         return KeptMessage(self.id or "", self.payload.decode() if self.is_text else self.payload)
+
+
+def parse_place(id: str) -> Place | None:
+    """
+    Return where an id of Redis stands; ``None`` when it is none.
+
+    >>> parse_place("1718-2"), parse_place("a-1")
+    ((1718, 2), None)
+    """
+    match = _PLACE.fullmatch(id) if id.isascii() else None
+    place = (int(match[1]), int(match[2])) if match else None
+    return place if place is not None and max(place) < _MAX_PART else None
+
+
+def make_entry(envelope: Envelope) -> Entry:
+    """Make what a hub delivers of what a backplane brings."""
+    id = envelope.position
+    return Entry(
+        envelope.room,
+        envelope.payload,
+        envelope.is_text,
+        envelope.exclude,
+        id,
+        None if id is None else parse_place(id),
+        envelope.key,
+        tells_key=envelope.is_late,
+    )
 
 
 class Page(NamedTuple):

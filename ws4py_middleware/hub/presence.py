@@ -61,6 +61,18 @@ class Keys(NamedTuple):
         """Return the key that lives as long as a hub does."""
         return f"{self.prefix}:alive:{origin}".encode()
 
+    def history(self, room: str) -> bytes:
+        """Return the stream of a room's messages."""
+        return f"{self.prefix}:history:{room}".encode()
+
+    def last(self, room: str) -> bytes:
+        """Return the key that has the last id of a room's history, also when that is gone."""
+        return f"{self.prefix}:last:{room}".encode()
+
+    def sent(self, origin: bytes) -> bytes:
+        """Return the key that has the number of the last message that a hub has sent to a history."""
+        return f"{self.prefix}:sent:{origin.hex()}".encode()
+
     @property
     def hubs(self) -> bytes:
         """The register of hubs: a sorted set of names, by the time when each was last heard of."""

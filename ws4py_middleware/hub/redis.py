@@ -17,14 +17,18 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import functools
 import os
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from .backplane import Envelope
+from .entries import KeptMessage, Page
+from .redis_history import RedisHistory, make_rooms
 from .redis_options import Options
 from .redis_session import Session
+from .spans import History, Span, parse_history
 
 __all__ = ["RedisBackplane"]
 
@@ -50,14 +54,14 @@ class RedisBackplane:
         max_queue_size: Most bytes of them together.
         presence_timeout: Seconds after which the members of a process that was killed vanish.
         prefix: What keys and channels begin with; who shares a Redis and no rooms has another one.
+        history: How much of each room is kept; as for :class:`~.Hub`.
+        history_timeout: Seconds for which the history of a room stays that nobody publishes to, and, where a
+            time says how much is kept, for which it is known then that it is gone.
 
     Raises:
         ImportError: redis-py is missing.
         ValueError: The URL is of another kind, or a number makes no sense.
     """
-
-    #: Members in the same process get a message from their hub at once, and not through Redis.
-    echoes = False
 
     def __init__(
         self,
@@ -70,6 +74,8 @@ class RedisBackplane:
         max_queue_size: int = 8 * 1_048_576,
         presence_timeout: float = 30.0,
         prefix: str = "ws4py",
+        history: History | None = None,
+        history_timeout: float = 86_400.0,
     ) -> None:
         self._options = Options(
             url,
@@ -80,8 +86,11 @@ class RedisBackplane:
             max_queue_size,
             presence_timeout,
             prefix,
+            history_timeout,
         )
         self._options.check()
+        self._span_of = None if history is None else parse_history(history)
+        self._follow: tuple[Callable[[str], object], Callable[[float], object]] = (_ignore, _ignore)
         self._session: Session | None = None
         # Here, so that it comes late among the calls at the exit: connections that end there leave rooms.
         weakref.finalize(self, atexit.unregister, _close_at_exit(self)).atexit = False
@@ -99,7 +108,10 @@ class RedisBackplane:
         """Begin to connect."""
         self.close()
         # A forked child makes its own; that of its parent is left as it is, with its locks and its sockets.
-        self._session = Session(self._options, deliver, vanished)
+        make_kept = None
+        if self._span_of is not None:
+            make_kept = functools.partial(make_rooms, self._options, self._span_of, deliver, self._follow)
+        self._session = Session(self._options, deliver, vanished, make_kept)
         self._session.start()
 
     def close(self) -> None:
@@ -122,23 +134,33 @@ class RedisBackplane:
             ValueError: It is longer than ``max_message_size``.
         """
         limit = self._options.max_message_size
+        session = self._here
         if limit is not None and len(payload) > limit:
+            if session is not None:
+                session.deliver_here(room, payload, is_text, exclude)
             raise ValueError(
                 f"a message for other processes has at most {limit} bytes (max_message_size); "
                 f"this has {len(payload)}, and only members in this process have got it"
             )
-        session = self._here
         if session is None:
             raise ConnectionError("the backplane is not at work: publish by the hub that this was given to")
         policy = self._options.queue_policy
-        if policy == "drop-oldest":
-            session.add(room, payload, is_text, exclude, within=None)
-        elif policy == "raise" or _has_loop():
-            session.check_here()
-            session.add(room, payload, is_text, exclude, within=0)
-        else:
-            timeout = self._options.publish_timeout
-            session.wait(session.add(room, payload, is_text, exclude, within=timeout), timeout)
+        timeout = self._options.publish_timeout
+        waits = policy == "wait" and not _has_loop()
+        try:
+            if policy != "drop-oldest" and not waits:
+                session.check_here()
+            within = None if policy == "drop-oldest" else timeout if waits else 0.0
+            item = session.add(room, payload, is_text, exclude, within=within)
+        except ConnectionError:
+            session.deliver_here(room, payload, is_text, exclude)
+            raise
+        if waits:
+            session.wait(item, timeout)
+
+    def echoes(self, room: str) -> bool:
+        """Return whether messages come back with their ids; else members here have them from their hub."""
+        return self.keeps(room) and self._here is not None
 
     def subscribe(self, room: str) -> None:
         """Bring what others publish to a room; a moment passes until they reach it."""
@@ -168,6 +190,42 @@ class RedisBackplane:
         """Return the members in other processes; none while the Redis is away."""
         session = self._here
         return {} if session is None else session.members(room)
+
+    # --- histories, as a hub reads them ----------------------------------------------------
+
+    is_local = False
+
+    def keep(self, span_of: Callable[[str], Span | None]) -> None:
+        """Keep histories from the next start on."""
+        self._span_of = span_of
+
+    def follow(self, ready: Callable[[str], object], wait_placed: Callable[[float], object]) -> None:
+        """From the next start on, tell when a room can be read, and wait until that is done."""
+        self._follow = ready, wait_placed
+
+    def keeps(self, room: str) -> bool:
+        """Return whether a room has a history."""
+        return self._span_of is not None and self._span_of(room) is not None
+
+    def is_ready(self, room: str) -> bool:
+        """Return whether it is subscribed to."""
+        session = self._here
+        return session is not None and session.hears(room)
+
+    def read(self, room: str, since: str | None, max_count: int) -> Page:
+        """Read what comes after an id."""
+        return self._history.read(room, since, max_count)
+
+    def read_last(self, room: str, since: str | None, max_count: int) -> list[KeptMessage]:
+        """Read the last messages."""
+        return self._history.read_last(room, since, max_count)
+
+    @property
+    def _history(self) -> RedisHistory:
+        session = self._here
+        if session is None or session.kept is None:
+            raise ConnectionError("the backplane is not at work")
+        return session.kept.history
 
     # --- figures -------------------------------------------------------------------------
 
@@ -210,6 +268,10 @@ def _close_at_exit(backplane: RedisBackplane) -> Callable[[], None]:
             found.close()
 
     return atexit.register(close)
+
+
+def _ignore(_: object) -> None:
+    """Nobody follows."""
 
 
 def _has_loop() -> bool:

@@ -13,7 +13,8 @@ from typing import Any
 from ..corks import Cork
 from .backplane import Envelope
 from .outages import Bell, Complaints, keep_connected
-from .parcels import unpack_parcel
+from .parcels import Parcel, split_place, unpack_parcel
+from .redis_history import KeptRooms, make_key
 from .redis_options import Options
 
 __all__ = ["Listener"]
@@ -54,6 +55,7 @@ class Listener:
         complaints: Complaints,
         bell: Bell,
         lost: Callable[[], None],
+        kept: KeptRooms | None = None,
     ) -> None:
         self._options = options
         self._origin = origin
@@ -71,6 +73,7 @@ class Listener:
         self._is_ended = False
         self._bell = bell
         self._lost = lost
+        self._kept = kept
         self._subscribed: set[bytes] = set()
         self._last: OrderedDict[bytes, int] = OrderedDict()
         #: Whether it is connected.
@@ -93,11 +96,19 @@ class Listener:
             self._wanted[channel] = room
             self._note(channel)
 
+    def wants(self, channel: bytes) -> bool:
+        """Return whether a room is to be heard."""
+        return channel in self._wanted
+
     def forget(self, channel: bytes) -> None:
         """Hear it no more."""
         with self._lock:
             self._wanted.pop(channel, None)
             self._note(channel)
+
+    def is_subscribed(self, channel: bytes) -> bool:
+        """Return whether a channel is heard."""
+        return channel in self._subscribed
 
     def wait_current(self, timeout: float) -> None:
         """Wait until all that was wanted before is subscribed to, as long as it is connected."""
@@ -131,6 +142,7 @@ class Listener:
     def _lose(self, why: str) -> None:
         self.figures["outages"] += self.is_listening
         self.is_listening = False
+        self._subscribed = set()
         self.figures["rooms"] = 0
         with self._lock:
             self._is_noting = False
@@ -154,6 +166,8 @@ class Listener:
         count = 0
         while not self._is_ended:
             if not connection.can_read(timeout=1.0):
+                if self._kept is not None:
+                    self._kept.echoes.check()
                 now = time.monotonic()
                 if asked_at is not None and now - asked_at > _SILENCE:
                     raise ConnectionError(f"no answer to a PING within {_SILENCE:g} s")
@@ -213,6 +227,9 @@ class Listener:
             case [b"subscribe", bytes(channel), _]:
                 self._subscribed.add(channel)
                 self._confirm()
+                room = self._wanted.get(channel)
+                if self._kept is not None and room is not None:
+                    self._kept.ready(room)
             case [b"unsubscribe", bytes(channel), _]:
                 self._subscribed.discard(channel)
                 self._confirm()
@@ -228,12 +245,16 @@ class Listener:
         if room is None:
             return
         try:
+            id, wire = split_place(wire)
             parcel = unpack_parcel(wire, self._options.max_message_size)
         except ValueError as error:
             self.figures["malformed"] += 1
             self._complaints.tell(
                 "malformed", "something in the room %r is no message of a hub: %s", room, error
             )
+            return
+        if id is not None:
+            self._take_kept(room, id, parcel)
             return
         if parcel.origin == self._origin:
             return
@@ -248,6 +269,20 @@ class Listener:
         self.figures["received"] += 1
         try:
             self._deliver(Envelope(room, parcel.payload, parcel.is_text, parcel.exclude))
+        except Exception:
+            logger.exception("a message of the room %r could not be delivered", room)
+
+    def _take_kept(self, room: str, id: str, parcel: Parcel) -> None:
+        """Take a message that has its place in a history; Redis has seen to it that it is there once."""
+        origin, number, payload, is_text, exclude, is_late = parcel
+        key = make_key(origin, number)
+        envelope = Envelope(room, payload, is_text, exclude, id, key, is_late)
+        try:
+            if origin != self._origin:
+                self.figures["received"] += 1
+                self._deliver(envelope)
+            elif self._kept is not None:
+                self._kept.echoes.hear(number, envelope)
         except Exception:
             logger.exception("a message of the room %r could not be delivered", room)
 

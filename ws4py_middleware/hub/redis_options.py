@@ -28,6 +28,7 @@ class Options:
     max_queue_size: int
     presence_timeout: float
     prefix: str
+    history_timeout: float = 86_400.0
 
     def check(self) -> dict[str, Any]:
         """
@@ -44,7 +45,7 @@ class Options:
             )
         if self.queue_policy not in POLICIES:
             raise ValueError(f"queue_policy is one of {', '.join(POLICIES)}; not {self.queue_policy!r}")
-        for name in ("publish_timeout", "max_queue", "max_queue_size", "presence_timeout"):
+        for name in ("publish_timeout", "max_queue", "max_queue_size", "presence_timeout", "history_timeout"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is more than 0, not {getattr(self, name)!r}")
         if not self.prefix or ":" in self.prefix:

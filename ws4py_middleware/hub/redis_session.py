@@ -18,6 +18,7 @@ from .outages import Bell, Complaints, Delays, keep_connected
 from .parcels import ORIGIN_SIZE, Parcel, pack_parcel
 from .presence import Command, Presence, read_members
 from .reaping import Reaper, Vanished
+from .redis_history import KeptItem, KeptRooms
 from .redis_listener import Listener
 from .redis_options import Options
 
@@ -46,7 +47,13 @@ class Session:
     :class:`~.Listener`, hears. All methods but :meth:`wait` and :meth:`members` only take notes for them.
     """
 
-    def __init__(self, options: Options, deliver: Callable[[Envelope], object], vanished: Vanished) -> None:
+    def __init__(
+        self,
+        options: Options,
+        deliver: Callable[[Envelope], object],
+        vanished: Vanished,
+        make_kept: Callable[[Any, bytes, Complaints], KeptRooms] | None = None,
+    ) -> None:
         self.pid = os.getpid()
         self._options = options
         self._keys = options.keys
@@ -74,7 +81,11 @@ class Session:
         self._reader = options.make_client(timeout=_LONG)
         self._reaper = Reaper(options, self._origin, self._rooms, vanished, self._complaints)
         self._bell = Bell()
-        self._listener = Listener(options, self._origin, deliver, self._complaints, self._bell, self._doubt)
+        #: What there is of histories.
+        self.kept = None if make_kept is None else make_kept(self._lock, self._origin, self._complaints)
+        self._listener = Listener(
+            options, self._origin, deliver, self._complaints, self._bell, self._doubt, self.kept
+        )
         self._sender = threading.Thread(target=self._send, name="ws4py-hub-sender", daemon=True)
 
     def start(self) -> None:
@@ -96,6 +107,12 @@ class Session:
             self._backlog.clear()
             self._settled.notify_all()
         self._reader.connection_pool.disconnect()
+        if self.kept is not None:
+            self.kept.history.close()
+
+    def hears(self, room: str) -> bool:
+        """Return whether a room is subscribed to."""
+        return self._listener.is_subscribed(self._keys.channel(room))
 
     @property
     def is_connected(self) -> bool:
@@ -113,6 +130,8 @@ class Session:
                 "dropped": self._backlog.dropped,
             }
         figures["malformed"] = heard["malformed"] + figures.pop("malformed_members")
+        if self.kept is not None:
+            figures["malformed"] += self.kept.history.malformed
         figures["outages"] = max(figures["outages"], heard["outages"])  # each of the two has a connection
         return {
             **figures,
@@ -149,9 +168,12 @@ class Session:
                     raise ConnectionError(self._explain("too much waits to be sent"))
                 item = self._pack(room, payload, is_text, exclude)  # numbers go as the messages do
             dropped = self._backlog.dropped
+            is_late = self._expect(item, Envelope(room, payload, is_text, exclude))
             self._backlog.add(item)
             dropped = self._backlog.dropped - dropped
             self._work.notify()
+        if self.kept is not None and (is_late or dropped):
+            self.kept.echoes.give_up()
         if dropped:
             self._complaints.tell(
                 "dropped", "messages for other processes are dropped: %s", self._explain("too many wait")
@@ -160,7 +182,27 @@ class Session:
 
     def _pack(self, room: str, payload: bytes, is_text: bool, exclude: tuple[str, ...]) -> Item:
         parcel = Parcel(self._origin, next(self._numbers), payload, is_text, exclude)
-        return Item(self._keys.channel(room), pack_parcel(parcel))
+        wire = pack_parcel(parcel)
+        item = None if self.kept is None else self.kept.history.make_item(parcel, room, wire)
+        return item or Item(self._keys.channel(room), wire)
+
+    def _expect(self, item: Item, envelope: Envelope) -> bool:
+        """Note a message that comes back; return whether its members here are not to wait for that."""
+        if self.kept is None or not isinstance(item, KeptItem) or not self._listener.wants(item.channel):
+            return False
+        echoes = self.kept.echoes
+        echoes.expect(item.number, envelope)
+        is_late = self._is_away or echoes.is_late
+        if is_late:
+            item.mark_late()
+        return is_late
+
+    def deliver_here(self, room: str, payload: bytes, is_text: bool, exclude: tuple[str, ...]) -> None:
+        """Deliver a message to the members of this process that is not sent, if nobody else does."""
+        if self.kept is not None and self.kept.history.keeps(room):
+            number = next(self._numbers)
+            self.kept.echoes.expect(number, Envelope(room, payload, is_text, exclude))
+            self.kept.echoes.give_up([number])
 
     def _is_taking(self) -> bool:
         """Return whether the Redis is thought to take what it is given."""
@@ -182,8 +224,10 @@ class Session:
             self._settled.wait_for(lambda: item.fate is not None, timeout)
             if item.fate is None:
                 self._backlog.remove(item)
-            if not item.fate:
-                raise ConnectionError(self._explain(f"the message was not taken within {timeout:g} s"))
+        if not item.fate:
+            if self.kept is not None and isinstance(item, KeptItem):
+                self.kept.echoes.give_up([item.number])
+            raise ConnectionError(self._explain(f"the message was not taken within {timeout:g} s"))
 
     def _explain(self, what: str) -> str:
         state = "is away" if self._is_away else "is slow" if self._is_sending else "is not connected yet"
@@ -199,6 +243,8 @@ class Session:
     def unsubscribe(self, room: str) -> None:
         """Note that they are wanted no more."""
         self._listener.forget(self._keys.channel(room))
+        if self.kept is not None:
+            self.kept.echoes.forget(room)
         self._wake_listener()
 
     def _wake_listener(self) -> None:
@@ -272,6 +318,8 @@ class Session:
         with self._lock:
             self._is_doubtful = True
             self._work.notify()
+        if self.kept is not None:
+            self.kept.lose()
 
     def _pause(self, delay: float) -> bool:
         if self._deadline is None:
@@ -288,6 +336,11 @@ class Session:
             self._wake = True  # whoever was woken may not have heard it
             self._backlog.put_back()
             self._presence.end()
+            for item in self._backlog:
+                if isinstance(item, KeptItem):
+                    item.mark_late()
+        if self.kept is not None:
+            self.kept.lose()
         self._reaper.lose(time.monotonic())
         if self._deadline is None:
             text = "the Redis at %s is away; members in this process get messages as before: %s"
@@ -355,17 +408,23 @@ class Session:
 
     def _exchange(self, connection: Any, commands: list[Command], items: list[Item], is_due: bool) -> None:
         """Send all of it, and see what came of it."""
-        messages: list[Command] = [("PUBLISH", item.channel, item.wire) for item in items]
+        messages: list[Command] = [item.command() for item in items]
         answers: list[Any] = []
         if items and self._is_waking:  # who joins a room, and says so there, hears what others say to that
             answers = _ask(connection, commands)
             self._is_waking = False
             self._listener.wait_current(_BRIEF)
+            if self.kept is not None:
+                self.kept.wait_placed(_BRIEF)
             answers += _ask(connection, messages)
         else:
             answers = _ask(connection, commands + messages)
-        errors = [answer for answer in answers if isinstance(answer, Exception)]
-        fates = [not isinstance(answer, Exception) for answer in answers[len(commands) :]]
+        errors = [answer for answer in answers[: len(commands)] if isinstance(answer, Exception)]
+        sent = answers[len(commands) :]
+        if self.kept is not None:
+            errors += self.kept.mend(functools.partial(_ask, connection), items, sent, self._numbers)
+        errors += [answer for answer in sent if isinstance(answer, Exception)]
+        fates = [not isinstance(answer, Exception) for answer in sent]
         with self._lock:
             self._note_answer()
             self._backlog.settle(fates)

@@ -17,7 +17,7 @@ from ..core.types import Buffer
 from ..messaging import Message
 from .backplane import Backplane, Envelope
 from .catchup import CatchUp
-from .entries import BARE, MARKED, PLAIN, Entry, KeptMessage
+from .entries import BARE, MARKED, PLAIN, Entry, KeptMessage, make_entry
 from .history import Keeper, MemoryHistory
 from .members import Member, Receiver, check_info, check_room, make_id
 from .messages import prepare
@@ -85,7 +85,14 @@ class Hub:
             backplane = RedisBackplane(backplane)
         self._backplane = backplane
         self._span_of = span_of
-        self._keeper: Keeper | None = None
+        #: A backplane that has the histories.
+        self._keeper: Any = None
+        if backplane is not None and span_of is not None:
+            if not hasattr(backplane, "keep"):
+                raise TypeError(f"{type(backplane).__name__} keeps no history")
+            backplane.keep(span_of)
+        if hasattr(backplane, "keep"):
+            self._keeper = backplane
         self._processes: dict[int, _Here] = {}
         self._on_joined: tuple[Callback, ...] = ()
         self._on_left: tuple[Callback, ...] = ()
@@ -231,7 +238,7 @@ class Hub:
         here = self._ready()
         with here.lock:
             seats = here.table.seats(room)
-            excluded = None if exclude is None else _ids(here.table, exclude)
+            excluded = None if exclude is None else here.table.ids(exclude)
         if excluded:
             seats = [seat for seat in seats if seat.member.id not in excluded]
         backplane = self._backplane
@@ -243,7 +250,7 @@ class Hub:
                 kept.append, room, bytes(prepared.data), prepared.is_text, tuple(excluded or ())
             )
             return here.catchup.publish(room, keep)
-        count = len(seats) if backplane.echoes else _deliver(room, seats, prepared)
+        count = len(seats) if backplane.echoes(room) else _deliver(room, seats, prepared)
         backplane.publish(room, bytes(prepared.data), prepared.is_text, tuple(excluded or ()))
         return count
 
@@ -255,6 +262,8 @@ class Hub:
             How many members it was queued for.
         """
         here = self._here()
+        if envelope.key is not None:
+            return here.catchup.deliver(make_entry(envelope))
         with here.lock:
             seats = here.table.seats(envelope.room)
         exclude = envelope.exclude
@@ -390,7 +399,9 @@ class Hub:
         here = self._processes.get(pid)
         if here is None:
             # Not by a lock: whoever held it when the child was forked is not in the child.
-            kept = self._span_of and MemoryHistory(self._span_of, self.max_history_size)
+            kept = None
+            if self._span_of is not None and self._keeper is None:
+                kept = MemoryHistory(self._span_of, self.max_history_size)
             here = self._processes.setdefault(pid, _Here(self._keeper, kept))
             for other in list(self._processes):
                 if other != pid:
@@ -411,6 +422,8 @@ class Hub:
         with here.starting:  # start() does not wait, so that neither do others; but for the end of close()
             if here.started:
                 return due
+            if self._keeper is not None:
+                self._keeper.follow(here.catchup.ready, here.catchup.wait_placed)
             backplane.start(self.deliver, self._vanish)
             with here.lock:
                 here.started = True
@@ -457,29 +470,6 @@ def _deliver(room: str, seats: list[Seat], prepared: PreparedMessage) -> int:
         except Exception:  # not a WebSocket's; one receiver's fault is not that of those behind it
             logger.exception("a message could not be delivered to %r", receiver)
     return count
-
-
-def _ids(table: RoomTable, exclude: object) -> frozenset[str]:
-    """Return the ids of those who are excluded; who is in no room has none."""
-    single = isinstance(exclude, str | Member) or hasattr(exclude, "deliver")  # a WebSocket is iterable, too
-    several: Iterable[object] = (exclude,) if single else exclude  # type: ignore[assignment]
-    try:
-        ids = [_id(table, one) for one in several]
-    except TypeError:
-        raise TypeError(
-            f"exclude is a WebSocket, a member, a member's id, or several of these, not {exclude!r}"
-        ) from None
-    return frozenset(one for one in ids if one is not None)
-
-
-def _id(table: RoomTable, one: object) -> str | None:
-    if isinstance(one, str):
-        return one
-    if isinstance(one, Member):
-        return one.id
-    if hasattr(one, "deliver"):
-        return table.id_of(one)
-    raise TypeError
 
 
 def _check_callback(callback: object) -> None:

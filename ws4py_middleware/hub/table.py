@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..exc import PolicyViolation
@@ -144,3 +144,30 @@ class RoomTable:
         """Return what a receiver's members are called; ``None`` when it is in no room."""
         place = self._places.get(id(receiver))
         return None if place is None else place.id
+
+    def ids(self, exclude: object) -> frozenset[str]:
+        """
+        Return the ids of those who are excluded; who is in no room has none.
+
+        Raises:
+            TypeError: It is nobody who can be.
+        """
+        # A WebSocket is iterable, too.
+        single = isinstance(exclude, str | Member) or hasattr(exclude, "deliver")
+        several: Iterable[object] = (exclude,) if single else exclude  # type: ignore[assignment]
+        try:
+            ids = [self._id(one) for one in several]
+        except TypeError:
+            raise TypeError(
+                f"exclude is a WebSocket, a member, a member's id, or several of these, not {exclude!r}"
+            ) from None
+        return frozenset(one for one in ids if one is not None)
+
+    def _id(self, one: object) -> str | None:
+        if isinstance(one, str):
+            return one
+        if isinstance(one, Member):
+            return one.id
+        if hasattr(one, "deliver"):
+            return self.id_of(one)
+        raise TypeError
