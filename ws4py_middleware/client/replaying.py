@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import base64
 import json
+from _thread import RLock  # the handler of a signal may want the positions, too
 from collections import deque
 from collections.abc import Mapping
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from ..core.connection import Connection
@@ -133,7 +133,7 @@ class Replay:
                 raise TypeError(f"positions has {room!r}: {position!r}; both are str")
             if not _is_name(room) or not is_id(position):
                 raise ValueError(f"positions has {room[:64]!r}: {position[:64]!r}, which no server has said")
-        self._lock = Lock()
+        self._lock = RLock()
         #: What the application had last of each room; and what has come, if that waits for receive(). The
         #: room that was heard of last is the last one.
         self._had: dict[str, str] = positions
