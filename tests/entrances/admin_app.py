@@ -8,8 +8,11 @@ from typing import Any
 from tests.entrances.figures_app import Echo, site
 from ws4py_middleware import Route, WebSocket, WebSocketASGI, WebSocketMiddleware
 from ws4py_middleware.admin import expose
+from ws4py_middleware.hub import Hub, set_hub
 
 expose()
+if "ROOMS_REDIS_URL" in os.environ:
+    set_hub(Hub(os.environ["ROOMS_REDIS_URL"]))
 
 
 class Member(WebSocket):

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.drivers.redisserver import redis_server
 from tests.entrances.admins import ask, fill, run, start_admin, wait_closed
 from tests.servers import ROOT, wait_for
 
@@ -77,6 +78,27 @@ def test_workers_are_listed_asked_and_their_connections_closed(name: str, tmp_pa
             assert wait_closed(client) == (1012, "")
         wait_for(lambda: ask(place, "list")["total"] == 0, 5, "all of them are gone")
         assert run(place, "close", "--all").status == 1
+
+
+@pytest.mark.redis
+def test_stats_tell_of_redis_without_its_password(tmp_path: Path) -> None:
+    with redis_server(password="hunter2") as redis:
+        url = f"redis://:hunter2@127.0.0.1:{redis.port}"
+        with (
+            start_admin("gunicorn-gthread", WSGI, tmp_path, workers=2, ROOMS_REDIS_URL=url) as admin,
+            fill(admin, workers=2),
+        ):
+
+            def hubs() -> list[dict[str, Any]]:
+                return [hub for each in ask(admin.directory, "stats")["workers"] for hub in each["hubs"]]
+
+            wait_for(lambda: [hub["connected"] for hub in hubs()] == [True, True], 10, "both of them")
+            assert all(hub["stats"]["outages"] == 0 and hub["rooms"] for hub in hubs())
+            table = run(admin.directory, "stats").out
+            assert f"<RedisBackplane redis://127.0.0.1:{redis.port}> connected" in table
+            assert "hunter2" not in table + str(hubs())
+            redis.kill()
+            wait_for(lambda: [hub["connected"] for hub in hubs()] == [False, False], 10, "it is away")
 
 
 def test_killed_worker_leaves_a_socket_that_harms_nobody_and_is_removed(tmp_path: Path) -> None:

@@ -153,6 +153,20 @@ def test_refusal_has_its_status(kind: str, app: str, spans: Spans) -> None:
         assert not spans.find("websocket close")
 
 
+@pytest.mark.parametrize("kind", ["ws4py-wsgiref", "ws4py-gevent", "gunicorn-gthread"])
+def test_application_that_is_one_websocket_is_traced(kind: str, spans: Spans) -> None:
+    with run(kind, "tests.entrances.traced_app:own_site", spans) as server:
+        with open_ws(server, "/any") as client:
+            client.recv(BOUND)
+        closed, upgrade = spans.one("closed"), spans.one("GET")
+        assert (upgrade["attributes"]["http.response.status_code"], parent_of(upgrade)) == (101, PARENT_ID)
+        children = [spans.one("opened"), spans.one("websocket close"), closed]
+        assert {parent_of(span) for span in children} == {id_of(upgrade)}
+        with pytest.raises(InvalidStatus, match="403"):
+            connect(server.ws_url + "/any", origin=Origin("https://evil.example"), proxy=None)
+        wait_for(lambda: len(spans.find("GET")) == 2, BOUND, "the refusal")
+
+
 @pytest.mark.parametrize(("kind", "app"), SERVERS[::3], ids=lambda value: value.partition(":")[0])
 def test_faults_of_the_application_are_errors(kind: str, app: str, spans: Spans) -> None:
     with run(kind, app, spans) as server:

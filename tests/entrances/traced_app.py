@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace.export import (
 
 from ws4py_middleware import AsyncWebSocket, WebSocket, WebSocketASGI, WebSocketMiddleware
 from ws4py_middleware.messaging import Message
+from ws4py_middleware.server.wsgiutils import WebSocketWSGIApplication
 from ws4py_middleware.tracing import instrument
 
 DIRECTORY = Path(os.environ["SPANS"])
@@ -113,5 +114,13 @@ def site(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
 
 
 COMMON: dict[str, Any] = {"/ws/<name>": Traced, "/function": echo, "/fail": fail}
+#: For servers that are told by their environ; they know no routes.
+own = WebSocketWSGIApplication(handler_cls=Traced)
+
+
+def own_site(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    return (own if "HTTP_UPGRADE" in environ else site)(environ, start_response)
+
+
 wsgi = WebSocketMiddleware(site, COMMON, authorize=authorize)
 asgi = WebSocketASGI(None, {**COMMON, "/async/<name>": TracedAsync}, authorize=authorize)
