@@ -182,7 +182,7 @@ static void on_event(member *m, uint32_t events) {
     memcpy(data, m->buffer, m->kept);
     ssize_t got = recv(m->fd, data + m->kept, sizeof data - m->kept, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (got <= 0) return lose(m, got ? "recv failed" : "the server has ended the connection");
+    if (got <= 0) return lose(m, got ? "the server has reset the connection" : "the server has ended the connection");
     size_t n = m->kept + got, at = 0, used;
     uint64_t now = now_ns();
     do {
