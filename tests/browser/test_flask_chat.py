@@ -7,6 +7,7 @@ they sat at different machines, and each test has a room of its own.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.conftest import watch_page
+from tests.drivers.redisserver import redis_server
 from tests.servers import ROOT, Server, free_port, start
 
 pytestmark = pytest.mark.browser
@@ -53,9 +55,10 @@ def enter(browser: Browser, server: Server, room: str, problems: list[str]) -> I
         context.close()
 
 
-def chat(kind: str, directory: Path, port: int | None = None) -> Any:
+def chat(kind: str, directory: Path, port: int | None = None, *more: str, **env: str) -> Any:
     bind = ("--bind", f"127.0.0.1:{port}") if port else ()
-    return start(kind, "app:app", options=("--chdir", str(EXAMPLE), *bind), directory=directory)
+    options = ("--chdir", str(EXAMPLE), *bind, *more)
+    return start(kind, "app:app", options=options, directory=directory, env=env)
 
 
 def visit(context: BrowserContext, url: str, name: str, problems: list[str]) -> Page:
@@ -292,4 +295,70 @@ def test_page_comes_back_after_a_restart_of_the_server(browser: Browser, tmp_pat
             expect(heard(grace)).to_have_text(["before", "kept"])
             say(grace, "after")
             expect(heard(ada)).to_have_text(["after"])
+            assert "Traceback" not in server.log
+
+
+#: Writes down each message of the server's that a page is told of.
+COUNT = """(() => {
+    window.told = [];
+    const parse = JSON.parse;
+    JSON.parse = (text) => {
+        const message = parse(text);
+        if (message?.type === "said") told.push(message.text);
+        return message;
+    };
+})()"""
+
+
+@pytest.mark.redis
+def test_four_workers_have_one_history_and_a_page_that_was_away_misses_nothing(
+    browser: Browser, tmp_path: Path
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/chat/lobby"
+    ignored: list[str] = []  # refused connections are what happens here
+    with redis_server() as redis, contextlib.ExitStack() as stack:
+        contexts = [stack.enter_context(browser.new_context()) for _ in range(5)]
+        for context in contexts:
+            context.add_init_script(COUNT)
+
+        def serve() -> Any:
+            return chat("gunicorn-gthread", tmp_path, port, "--workers", "4", REDIS_URL=redis.url)
+
+        with serve() as server:
+            names = ("Ada", "Grace", "Linus", "Tim")
+            ada, grace, linus, tim = pages = [
+                visit(context, url, name, ignored) for context, name in zip(contexts, names, strict=False)
+            ]
+            for page, text in zip(pages, ("one", "two", "three", "four"), strict=True):
+                say(page, text)
+                expect(said(page)).to_have_text([text])
+            for page in pages:
+                page.wait_for_function("told.length === 4")
+            contexts[3].set_offline(True)  # Tim's tab is away
+            tim.evaluate("dispatchEvent(new Event('offline'))")
+            for number in range(60):
+                say(ada, f"while Tim is away {number}")
+            expect(said(ada)).to_have_count(61)
+        expect_state(ada, "waiting")  # and now everybody is, for a while
+        with serve() as server:
+            contexts[3].set_offline(False)
+            for page in pages:
+                expect_state(page, "online", timeout=30_000)
+            say(linus, "back")
+            for page in (ada, grace, linus):
+                page.wait_for_function("told.at(-1) === 'back'")
+                assert page.evaluate("told") == [
+                    *("one", "two", "three", "four"),
+                    *(f"while Tim is away {number}" for number in range(60)),
+                    "back",
+                ]
+            # 50 are kept: Tim has the last of them, and nothing twice.
+            tim.wait_for_function("told.at(-1) === 'back'")
+            last = [f"while Tim is away {number}" for number in range(10, 60)]
+            texts = tim.evaluate("told")
+            assert texts[:4] == ["one", "two", "three", "four"]
+            assert texts[4:-1] in (last, last[1:])
+            late = visit(contexts[4], url, "Edith", ignored)  # whichever worker she comes to
+            expect(late.locator("#log .text")).to_have_text([*last[1:], "back"])
             assert "Traceback" not in server.log
