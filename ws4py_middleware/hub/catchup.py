@@ -14,6 +14,7 @@ One thread reads for all. Those at the same place of a room share what was read.
 from __future__ import annotations
 
 import heapq
+import itertools
 import logging
 import threading
 import time
@@ -23,6 +24,7 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any
 
+from ..corks import Cork
 from .cursors import Cursor, State
 from .entries import PLAIN, Entry, Page, Place
 from .history import Keeper
@@ -393,13 +395,15 @@ class CatchUp:
                 feed.id, feed.place = page.id, page.place
 
     def _feed_group(self, feed: Feed, cursors: Iterable[Cursor], page: Page, start: int) -> None:
-        for number, cursor in enumerate(cursors):
-            with self.lock(cursor.room):
-                can_go_on = cursor.state is State.BEHIND and self._feed(feed, cursor, page, start)
-            if not can_go_on:
-                del self._rooms[cursor.room][cursor]
-            if not number % _TURN:
-                time.sleep(0)
+        some = iter(cursors)
+        while turn := list(itertools.islice(some, _TURN)):
+            with Cork():
+                for cursor in turn:
+                    with self.lock(cursor.room):
+                        can_go_on = cursor.state is State.BEHIND and self._feed(feed, cursor, page, start)
+                    if not can_go_on:
+                        del self._rooms[cursor.room][cursor]
+            time.sleep(0)
 
     def _feed(self, feed: Feed, cursor: Cursor, page: Page, start: int) -> bool:
         """Feed one with what it takes of a page; return whether it can take another one."""
