@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -16,6 +17,8 @@ import pytest
 from tests.drivers.redisserver import redis_server
 from tests.entrances.admins import ask, fill, run, start_admin, wait_closed
 from tests.servers import ROOT, wait_for
+from ws4py_middleware.admin.client import Worker, list_connections
+from ws4py_middleware.admin.protocol import AdminError
 
 WSGI = "tests.entrances.admin_app:wsgi"
 ASGI = "tests.entrances.admin_app:asgi"
@@ -78,6 +81,51 @@ def test_workers_are_listed_asked_and_their_connections_closed(name: str, tmp_pa
             assert wait_closed(client) == (1012, "")
         wait_for(lambda: ask(place, "list")["total"] == 0, 5, "all of them are gone")
         assert run(place, "close", "--all").status == 1
+
+
+def test_pages_have_each_connection_once_also_when_some_end_between_them(tmp_path: Path) -> None:
+    with start_admin("gunicorn-gthread", WSGI, tmp_path) as admin, fill(admin, least=8) as clients:
+        (several,) = clients.values()
+        everyone = [each["id"] for each in ask(admin.directory, "list")["connections"]]
+        with Worker(str(admin.sockets()[0])) as worker:
+            first = worker.ask("list", limit=3)
+            assert [each["id"] for each in first["connections"]] == everyone[:3]
+            assert (first["next"], first["total"]) == (everyone[2], 8)
+            several[2].close()
+            wait_for(lambda: worker.ask("show", id=everyone[2])["connection"] is None, 5, "the end of it")
+            second = worker.ask("list", limit=3, after=first["next"])
+            assert [each["id"] for each in second["connections"]] == everyone[3:6]
+            third = worker.ask("list", limit=3, after=second["next"])
+            assert [each["id"] for each in third["connections"]] == everyone[6:]
+            assert third["next"] is None
+            assert list_connections(worker, 2, room="r1")[1] == 4
+            with pytest.raises(AdminError, match="did you mean 'show'"):
+                worker.ask("shwo")
+        table = run(admin.directory, "list", "--limit", "2").out.splitlines()
+        assert (len(table), table[-1]) == (4, "and 5 more (--limit)")
+        stats = run(admin.directory, "stats").out
+        assert re.search(r"^connections +7$", stats, re.MULTILINE)
+        assert re.search(r"^closed +1000:1$", stats, re.MULTILINE)
+
+
+def test_filters_find_those_that_they_name(tmp_path: Path) -> None:
+    with start_admin("gunicorn-gthread", WSGI, tmp_path) as admin, fill(admin, least=3):
+        found = {
+            words: ask(admin.directory, "list", *words.split())["total"]
+            for words in (
+                "--address 127.0.0.1",
+                "--address 127.0.0.0/8",
+                "--address 10.0.0.0/8",
+                "--address nobody",
+                "--route /chat/<room>",
+                "--route /chat/r0",
+                "--route /ws",
+                "--room r0",
+                "--room r0 --address 127.0.0.1",
+                "--room r0 --address ::1",
+            )
+        }
+        assert list(found.values()) == [3, 3, 0, 0, 3, 0, 0, 2, 2, 0], found
 
 
 @pytest.mark.redis

@@ -243,10 +243,14 @@ def _remove_stale(template: str) -> None:
     own = template.replace(PID, str(os.getpid()))
     directory, name = os.path.split(template)
     head, _, tail = name.partition(PID)
-    pattern = re.compile(f"{re.escape(head)}[0-9]+{re.escape(tail)}" if PID in name else re.escape(name))
-    for entry in os.listdir(directory):
-        path = os.path.join(directory, entry)
-        if pattern.fullmatch(entry) and _is_stale(path):
+    paths = [own]
+    for entry in os.listdir(directory) if PID in name else ():
+        match = re.fullmatch(f"{re.escape(head)}([0-9]{{1,10}}){re.escape(tail)}", entry)
+        # Who lives may be about to listen.
+        if match is not None and not _is_alive(int(match[1])):
+            paths.append(os.path.join(directory, entry))
+    for path in paths:
+        if _is_stale(path):
             with contextlib.suppress(FileNotFoundError):  # another worker was quicker
                 os.unlink(path)
     if os.path.lexists(own):
@@ -254,7 +258,18 @@ def _remove_stale(template: str) -> None:
         raise OSError(f"it is there already, and not left over by a process that has ended{hint}")
 
 
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True  # somebody else's
+    return True
+
+
 def _is_stale(path: str) -> bool:
+    """Tell whether nobody listens; also in another container, where processes have other numbers."""
     try:
         found = os.stat(path, follow_symlinks=False)
     except FileNotFoundError:
