@@ -60,7 +60,8 @@ from .contexts import Context, is_async
 from .core.handshake import Upgrade, accept_request
 from .core.policy import Policy
 from .core.relay import Relay
-from .denials import answer, deny, is_response_error
+from .core.types import CloseCode
+from .denials import answer, can_answer, deny, is_response_error
 from .endings import notice_receiver, watch
 from .exc import HandshakeError
 from .exchanges import Exchange, Receive, Scope, Send
@@ -94,6 +95,9 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 _DJANGO = "django.core.handlers.asgi.ASGIHandler"
 
 _GOING_AWAY = 1001, "Server is shutting down"
+
+#: What will not be so for long. A 403 in place of these would be for good, to any client.
+_LATER = (429, 503)
 
 #: How long a server that has cancelled a connection is kept waiting for its end; seconds.
 _CANCEL_TIME = 1.0
@@ -192,7 +196,7 @@ class WebSocketASGI:
             except HandshakeError as error:
                 trace.refuse(error.status, error.msg)
                 log_refusal(request, error)
-                await answer(scope, send, error.status, error.msg, error.headers)
+                await _refuse(scope, receive, send, error)
                 return
             exchange = Exchange(scope, receive, send, make_number())
             try:
@@ -328,6 +332,17 @@ def _tracing(send: Send, trace: Trace) -> Send:
         await send(message)
 
     return send_and_note
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, error: HandshakeError) -> None:
+    """Refuse an opening handshake, so that the client knows whether to try again."""
+    if error.status not in _LATER or can_answer(scope):
+        await answer(scope, send, error.status, error.msg, error.headers)
+        return
+    try:
+        await Exchange(scope, receive, send, make_number()).turn_away(CloseCode.TRY_AGAIN_LATER, error.msg)
+    except (OSError, RuntimeError):
+        logger.debug("the server could not turn a client away", exc_info=True)
 
 
 async def _find_claim(environ: dict[str, Any], policy: Policy) -> Claim | None:

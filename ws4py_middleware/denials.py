@@ -23,7 +23,7 @@ from .exchanges import Receive, Scope, Send
 from .handover.answers import without_hop_by_hop
 from .scopes import build_environ
 
-__all__ = ["answer", "deny", "is_response_error"]
+__all__ = ["answer", "can_answer", "deny", "is_response_error"]
 
 logger = logging.getLogger("ws4py_middleware")
 
@@ -38,6 +38,11 @@ def is_response_error(error: Exception) -> bool:
     if hasattr(error, "get_response") and callable(error):
         return True
     return isinstance(getattr(error, "status_code", None), int) and hasattr(error, "detail")
+
+
+def can_answer(scope: Scope) -> bool:
+    """Tell whether the answer to an opening handshake can be any; else it is a plain 403."""
+    return "websocket.http.response" in (scope.get("extensions") or {})
 
 
 async def answer(scope: Scope, send: Send, status: int, text: str, headers: Headers = ()) -> None:
@@ -131,7 +136,7 @@ class _Denial:
     def __init__(self, scope: Scope, send: Send) -> None:
         self._send = send
         self._is_websocket = scope["type"] == "websocket"
-        self._can_answer = "websocket.http.response" in (scope.get("extensions") or {})
+        self._can_answer = can_answer(scope)
         self._has_begun = False
         self._is_over = False  # nobody takes any more of it
 

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from .core.events import CloseReceived, Event, MessageReceived
+from .core.frames import pack_close, unpack_close
 from .core.relay import Item, SendMessage
 from .core.types import CloseCode
 
@@ -95,6 +96,11 @@ class Exchange:
     async def accept(self, subprotocol: str | None) -> None:
         """Let the server accept the connection, before :meth:`start`; what it raises is not caught."""
         await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
+
+    async def turn_away(self, code: int, reason: str) -> None:
+        """Let the server accept the connection, and close it, in place of :meth:`start`."""
+        await self.accept(None)
+        await self._say_close(*unpack_close(pack_close(code, reason)))  # which cuts the reason
 
     async def drain(self, is_done: Callable[[], bool]) -> None:
         """Wait until it is done, whatever that is, or the server takes nothing more."""

@@ -105,7 +105,8 @@ def test_everything_else_goes_to_the_application_untouched() -> None:
         assert seen[-1][0] is what
 
 
-def test_full_house_is_503() -> None:
+def fill_the_house(**scope: Any) -> list[Message]:
+    """Open the one WebSocket that there may be; return what is sent then, and to the next one."""
     app = WebSocketASGI(routes={"/echo": Route(EchoWebSocket, max_connections=1)})
 
     async def main() -> list[Message]:
@@ -122,15 +123,26 @@ def test_full_house_is_503() -> None:
         task = asyncio.ensure_future(app(websocket(), first.get, send))
         while not sent:
             await asyncio.sleep(0.001)
-        await app(websocket(extensions=REFUSAL), connect, send)
+        await app(websocket(**scope), connect, send)
         first.put_nowait({"type": "websocket.disconnect", "code": 1000})
         await task
         return sent
 
-    accept, start, _ = asyncio.run(main())
+    return asyncio.run(main())
+
+
+def test_full_house_is_503() -> None:
+    accept, start, _ = fill_the_house(extensions=REFUSAL)
     assert accept == {"type": "websocket.accept", "subprotocol": None}
     assert start["status"] == 503
     assert (b"retry-after", b"5") in start["headers"]
+
+
+def test_full_house_is_1013_where_all_that_can_be_said_before_is_403() -> None:
+    _, accept, close = fill_the_house()
+    assert accept == {"type": "websocket.accept", "subprotocol": None}
+    assert (close["type"], close["code"]) == ("websocket.close", 1013)
+    assert close["reason"] == "this server has 1 WebSockets open and takes no more"
 
 
 def test_beginning_after_an_end_in_the_same_loop_takes_websockets_again() -> None:
