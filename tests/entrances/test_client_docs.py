@@ -72,7 +72,7 @@ def test_the_file_for_browsers_is_served_as_the_page_says() -> None:
     tree = cherrypy._cptree.Tree()
     served = tree.mount(None, "/", config)
     with Client(served).get("/replay.js") as response:
-        assert response.text == browser.text("replay.js")
+        assert response.get_data(as_text=True) == browser.text("replay.js")
 
 
 def test_the_page_names_the_exceptions_that_connect_documents() -> None:
