@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ws4py_middleware.hub import Hub
 
-__all__ = ["PATH", "ROOM", "make_hub", "redis_url", "set_up_django", "tell_ready"]
+__all__ = ["PATH", "ROOM", "make_hub", "make_message", "redis_url", "set_up_django", "tell_ready"]
 
 ROOM = "all"
 #: Where the WebSocket of a member is.
 PATH = "/member"
+FILLER = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def make_message(number: int) -> str:
+    """Return 64 bytes of text: the number, the time, and what fills it up."""
+    return f"{number:08d}{time.monotonic_ns():020d}{FILLER}"
 
 
 def redis_url() -> str:

@@ -13,14 +13,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from benchmarks.apps.rooms import ROOM, make_hub, redis_url, set_up_django
-
-FILLER = "abcdefghijklmnopqrstuvwxyz0123456789"
-
-
-def make_message(number: int) -> str:
-    """Return 64 bytes of text: the number, the time, and what fills it up."""
-    return f"{number:08d}{time.monotonic_ns():020d}{FILLER}"
+from benchmarks.apps.rooms import ROOM, make_hub, make_message, redis_url, set_up_django
 
 
 async def run(publish: Callable[[str], Awaitable[None]]) -> None:
