@@ -270,15 +270,10 @@ class RedisHistory:
             return self._page(room, last, found, is_end, has_gap=False)
         place = parse_place(since)
         last, found, is_end = self._ask(room, "-" if place is None else since, max_count)
-        if not found and place is not None and place > (parse_place(last) or (0, 0)):
-            last, found, is_end = self._ask(
-                room, "-", max_count
-            )  # it has begun anew, and its clock is behind
-            has_gap = True
-        else:
-            before = _field(found[0], b"p") if found else last.encode()
-            has_gap = before != since.encode()
-        return self._page(room, last, found, is_end, has_gap=has_gap)
+        # Each names the one before. An id that none of them names was dropped; or the Redis has lost what it
+        # had not written to its disk, and what it has is older than that id.
+        before = _field(found[0], b"p") if found else last.encode()
+        return self._page(room, last, found, is_end, has_gap=before != since.encode())
 
     def read_last(self, room: str, since: str | None, max_count: int) -> list[KeptMessage]:
         """Read the last messages."""
