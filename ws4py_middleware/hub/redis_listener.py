@@ -72,6 +72,7 @@ class Listener:
         self._news: dict[bytes, None] = {}  # channels to be subscribed to, or no more
         self._is_ended = False
         self._bell = bell
+        self._connection: Any = None  # its thread's
         self._lost = lost
         self._kept = kept
         self._subscribed: set[bytes] = set()
@@ -127,7 +128,8 @@ class Listener:
         keep_connected(self._connect, self._lose, self._pause)
 
     def _connect(self, is_back: Callable[[], None]) -> None:
-        connection = self._options.make_pool().make_connection()
+        # The same for all attempts: to make one takes longer than to find out that nobody is there.
+        connection = self._connection = self._connection or self._options.make_pool().make_connection()
         try:
             connection.connect()
             self._listen(connection, is_back)

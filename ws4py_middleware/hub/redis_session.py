@@ -80,6 +80,7 @@ class Session:
         self._complaints = Complaints(logger)
         self._reader = options.make_client(timeout=_LONG)
         self._reaper = Reaper(options, self._origin, self._rooms, vanished, self._complaints)
+        self._connection: Any = None  # the sender's
         self._bell = Bell()
         #: What there is of histories.
         self.kept = None if make_kept is None else make_kept(self._lock, self._origin, self._complaints)
@@ -299,7 +300,8 @@ class Session:
         keep_connected(self._connect, self._lose, self._pause)
 
     def _connect(self, is_back: Callable[[], None]) -> None:
-        connection = self._options.make_pool().make_connection()
+        # The same for all attempts: to make one takes longer than to find out that nobody is there.
+        connection = self._connection = self._connection or self._options.make_pool().make_connection()
         try:
             connection.connect()
             self._begin(connection)
