@@ -20,7 +20,7 @@ from .core.frames import check_close_code
 from .core.handshake import Upgrade
 from .core.policy import Policy
 from .direct import CallersLoop, SourceTransport
-from .drain import GOING_AWAY, Drain, Ending
+from .drain import GOING_AWAY, RESTART, Drain, Ending
 from .endings import is_ending
 from .exc import HandshakeError
 from .figures import ManagerStats, Totals
@@ -42,8 +42,9 @@ logger = logging.getLogger("ws4py_middleware")
 #: server's own accept() fails, which ends workers.
 _SPARE_DESCRIPTORS = 64
 
-#: How long a refused client is asked to wait; seconds.
+#: How long a refused client is asked to wait; and where another process is there, or nearly; seconds.
 _RETRY_AFTER = 5
+_REPLACED_AFTER = 1
 
 #: How often it is logged that WebSockets are refused; seconds.
 _WARN_INTERVAL = 1.0
@@ -93,7 +94,8 @@ class Registry(ABC):
                 many connections as it may, or has hardly a descriptor left.
         """
         notice_fork()
-        retry = [("Retry-After", str(_RETRY_AFTER))]
+        is_replaced = self.closing and self._drain is not None and self._drain.ending.code == RESTART.code
+        retry = [("Retry-After", str(_REPLACED_AFTER if is_replaced else _RETRY_AFTER))]
         if self.closing or is_ending():
             raise HandshakeError("this server is about to restart; try again", 503, retry)
         limit = policy.max_connections if self.max_connections is None else self.max_connections

@@ -64,7 +64,7 @@ class DrainContract:
         host.manager.begin_drain(1012, "back soon", grace=0.3)
         with pytest.raises(HandshakeError) as raised:
             host.manager.check_capacity(Policy())
-        assert (raised.value.status, dict(raised.value.headers)["Retry-After"]) == (503, "5")
+        assert (raised.value.status, dict(raised.value.headers)["Retry-After"]) == (503, "1")
         late = host.connect(Recorder())
         assert late.read_close() == peer.read_close() == (1012, "back soon")
         late.read_end()
