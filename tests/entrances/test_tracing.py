@@ -186,7 +186,7 @@ def test_faults_of_the_application_are_errors(kind: str, app: str, spans: Spans)
 @pytest.mark.parametrize(("kind", "app"), SERVERS[:4], ids=lambda value: value.partition(":")[0])
 def test_function_is_in_the_trace_of_its_upgrade(kind: str, app: str, spans: Spans) -> None:
     with run(kind, app, spans) as server:
-        paths = ["/function", "/async/x"] if app == ASGI else ["/function"]
+        paths = ["/function", "/async/x", "/async"] if app == ASGI else ["/function"]
         for path in paths:
             with open_ws(server, path) as client:
                 client.recv(BOUND)

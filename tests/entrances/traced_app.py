@@ -95,6 +95,13 @@ def echo(ws: Any, **params: Any) -> None:
             ws.send(message)
 
 
+async def echo_async(ws: Any) -> None:
+    await ws.send(str(os.getpid()))
+    async for message in ws:
+        with tracer.start_as_current_span("received"):
+            await ws.send(message)
+
+
 def fail(ws: Any) -> None:
     raise LookupError("a handler's fault")
 
@@ -123,4 +130,6 @@ def own_site(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
 
 
 wsgi = WebSocketMiddleware(site, COMMON, authorize=authorize)
-asgi = WebSocketASGI(None, {**COMMON, "/async/<name>": TracedAsync}, authorize=authorize)
+asgi = WebSocketASGI(
+    None, {**COMMON, "/async/<name>": TracedAsync, "/async": echo_async}, authorize=authorize
+)
