@@ -27,7 +27,6 @@ from flask import Flask, redirect, render_template, send_file, url_for
 from werkzeug.wrappers import Response
 
 from ws4py_middleware import WebSocket, WebSocketMiddleware, browser
-from ws4py_middleware.core.policy import Policy
 from ws4py_middleware.hub import Hub, Member, get_hub, set_hub
 from ws4py_middleware.messaging import Message
 
@@ -75,8 +74,6 @@ class Refused(ValueError):
 
 class Chat(WebSocket):
     """One browser in one room."""
-
-    policy = Policy(subprotocols=["ws4py.replay.v1"])
 
     def opened(self) -> None:
         """Come in: ``/chat/<room>?name=<name>``."""
@@ -168,4 +165,6 @@ def checked(text: str, limit: str, what: str) -> str:
     return text
 
 
-app.wsgi_app = WebSocketMiddleware(app.wsgi_app, {"/chat/<room>": Chat})  # type: ignore[method-assign]
+app.wsgi_app = WebSocketMiddleware(  # type: ignore[method-assign]
+    app.wsgi_app, {"/chat/<room>": Chat}, subprotocols=["ws4py.replay.v1"]
+)

@@ -140,7 +140,10 @@ def test_a_message_that_came_under_a_key_is_dropped_when_it_has_an_id() -> None:
     assert replay.positions == {"a": "5-0"}
     assert hear(connect(replay), said(room="a", id="5-1", key="k", data="x")) == []
     assert replay.positions == {"a": "5-1"}
-    assert hear(connect(replay), said(room="a", id="5-2", key="l", data="z"), early) == [("a", "5-2", b"z")]
+    both = said(room="a", id="5-2", key="l", data="z")
+    assert hear(connect(replay), both, both, early) == [("a", "5-2", b"z")]
+    again = said(room="a", id="5-3", key="l", data="z")  # only a key without an id says something
+    assert hear(connect(replay), again) == [("a", "5-3", b"z")]
 
 
 def test_places_gaps_and_leaving() -> None:
@@ -306,8 +309,8 @@ def test_what_is_remembered_is_bounded() -> None:
     conn = connect(replay)
     for start in range(0, 20_000, 200):
         numbers = range(start, start + 200)
-        frames = [said(room="a", id=f"1-{number}", key=f"{number}", data="x") for number in numbers]
-        assert len(hear(conn, *frames)) == 200
+        assert len(hear(conn, *(said(room="a", id=f"1-{number}", data="x") for number in numbers))) == 200
+        assert len(hear(conn, *(said(room="a", key=f"{number}", data="x") for number in numbers))) == 200
     assert len(replay._ids) < 1000
     assert len(replay._keys) < 5000
     assert not replay._untaken

@@ -50,7 +50,7 @@ __all__ = [
     "RoomTextMessage",
 ]
 
-#: How many of the last ids are remembered beside each room's position, and how many keys.
+#: How many of the last ids are remembered beside each room's position, and how many keys of those without.
 _MAX_IDS = 128
 _MAX_KEYS = 4096
 
@@ -140,7 +140,7 @@ class Replay:
         self._came = dict(positions)
         #: What has come and may come again, in its order.
         self._ids: dict[tuple[str, str], None] = {}
-        self._keys: dict[tuple[str, str], None] = {}
+        self._keys: dict[tuple[str, str | None], None] = {}
         #: (room, id, key) of what waits for receive().
         self._untaken: deque[tuple[str, str | None, str | None]] = deque(maxlen=_MAX_UNTAKEN)
 
@@ -220,8 +220,9 @@ class Replay:
                 _remember(self._ids, (room, position), _MAX_IDS)
                 if is_new:
                     self._set(self._came, room, position)
-            if key is not None:
-                is_new = is_new and (room, key) not in self._keys
+                    is_new = (room, key) not in self._keys
+            elif key is not None:
+                is_new = (room, key) not in self._keys
                 _remember(self._keys, (room, key), _MAX_KEYS)
             if is_new:
                 self._untaken.append((room, position, key))
@@ -403,7 +404,7 @@ def _is_name(value: str) -> bool:
     return True
 
 
-def _remember(known: dict[tuple[str, str], None], what: tuple[str, str], limit: int) -> None:
+def _remember(known: dict[Any, None], what: tuple[str, str], limit: int) -> None:
     known.pop(what, None)
     known[what] = None
     if len(known) > limit:

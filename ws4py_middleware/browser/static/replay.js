@@ -70,7 +70,7 @@
       const [place, alias] = [id && `at ${id} ${room}`, key && `as ${key} ${room}`];
       const isPassed = id && (this.known.has(place) || this.rooms.get(room) === id);
       const isDouble = isPassed || (key && this.known.has(alias));
-      for (const name of [place, alias]) if (name && data !== undefined) trim(this.known.add(name), 1000);
+      if (data !== undefined && (id || key)) trim(this.known.add(place ?? alias), 5000);
       if (left) this.rooms.delete(room);
       else if (id && !isPassed) trim(this.rooms.set(room, id), 1000);
       if (this.storage) sessionStorage.setItem(this.storage, JSON.stringify(this.positions));
