@@ -1,0 +1,162 @@
+"""A reload, a worker that is killed, one that has served enough, a restart: who comes back misses nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.drivers.redisserver import RedisServer, redis_server
+from tests.entrances.drains import WORKERS, serve
+from tests.servers import Server, child_pids, free_port, wait_for
+from ws4py_middleware.client import Backoff
+from ws4py_middleware.client.threadedclient import WebSocketClient
+from ws4py_middleware.hub import Hub
+from ws4py_middleware.messaging import Message
+
+pytestmark = pytest.mark.redis
+
+APP = "tests.entrances.drain_replay_app:app"
+
+READERS = 10
+
+#: These do not count requests.
+UNCOUNTING = ("gevent_pywsgi",)
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    with redis_server() as server:
+        yield server
+
+
+class Impatient(Backoff):
+    """Come back at once, whatever the server asks for: that is harder for it, and a shorter test."""
+
+    def delay(self, attempt: int, retry_after: float | None = None, **options: Any) -> float:
+        return super().delay(attempt, None, **options)
+
+
+class Reader(WebSocketClient):
+    """Note what comes of the room, and how often it had to come back."""
+
+    def __init__(self, url: str) -> None:
+        self.numbers: list[int] = []
+        self.gaps = 0
+        self.visits = 0
+        super().__init__(url, ["ws4py.replay.v1"], reconnect=Impatient(initial=0.05, maximum=0.4))
+
+    def opened(self) -> None:
+        self.visits += 1
+
+    def received_message(self, message: Message) -> None:
+        self.numbers.append(int(message.data))
+
+    def missed(self, room: str) -> None:
+        self.gaps += 1
+
+
+class Publisher:
+    """Publish numbers, one after the other, until it is told to stop."""
+
+    def __init__(self, url: str) -> None:
+        self.count = 0
+        self._hub = Hub(url, history=100_000)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        for number in itertools.count():
+            self._hub.publish("news", str(number))
+            self.count = number + 1
+            if self._stopped.wait(0.001):
+                return
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Publisher]:
+        self._thread.start()
+        try:
+            yield self
+        finally:
+            self.stop()
+            self._hub.close()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+
+@contextlib.contextmanager
+def connected(url: str) -> Iterator[list[Reader]]:
+    readers = [Reader(url) for _ in range(READERS)]
+    try:
+        for reader in readers:
+            reader.connect()
+        # They know where they are, and so where to go on.
+        wait_for(lambda: all("news" in reader.positions for reader in readers), 10, "a position")
+        yield readers
+    finally:
+        for reader in readers:
+            reader.close()
+        for reader in readers:
+            reader.run_forever()
+
+
+def wait_until_back(readers: list[Reader], visits: int, publisher: Publisher) -> None:
+    """Wait until all have come back, and hear what is published now."""
+    wait_for(lambda: all(reader.visits >= visits for reader in readers), 20, f"visit {visits}")
+    now = publisher.count
+    wait_for(lambda: all(reader.numbers[-1:] >= [now] for reader in readers), 20, f"message {now}")
+
+
+def wait_for_one_worker(server: Server) -> int:
+    """Wait until the others have ended; return its process."""
+    wait_for(lambda: len(child_pids(server.process.pid)) == 1, 20, "the end of the others")
+    return server.pid
+
+
+def exhaust(server: Server) -> None:
+    """Have the worker serve as many requests as it may."""
+    pid = wait_for_one_worker(server)
+    end = time.monotonic() + 20
+    while int(server.http("/pid").body) == pid:
+        assert time.monotonic() < end, "max_requests"
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_client_that_comes_back_misses_nothing_and_hears_nothing_twice(
+    worker: str, redis: RedisServer
+) -> None:
+    port = free_port()
+    url = f"ws://127.0.0.1:{port}/news"
+    options = ("--bind", f"127.0.0.1:{port}", "--max-requests", "60", "--graceful-timeout", "10")
+    publisher = Publisher(redis.url)
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(serve(worker, APP, *options, REPLAY_REDIS_URL=redis.url))
+        readers = stack.enter_context(connected(url))
+        stack.enter_context(publisher.running())
+        visits = itertools.count(2)
+        wait_until_back(readers, 1, publisher)
+        server.signal(signal.SIGHUP)
+        wait_until_back(readers, next(visits), publisher)
+        os.kill(wait_for_one_worker(server), signal.SIGKILL)
+        wait_until_back(readers, next(visits), publisher)
+        if worker not in UNCOUNTING:
+            exhaust(server)
+            wait_until_back(readers, next(visits), publisher)
+        server.stop()
+        stack.enter_context(serve(worker, APP, *options, REPLAY_REDIS_URL=redis.url))
+        wait_until_back(readers, next(visits), publisher)
+        publisher.stop()
+        wait_for(lambda: all(reader.numbers[-1] == publisher.count - 1 for reader in readers), 20)
+        for reader in readers:
+            reader.close()  # the server ends before them, and they would go on
+            assert reader.numbers == list(range(publisher.count))
+            assert reader.gaps == 0
