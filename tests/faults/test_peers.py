@@ -111,7 +111,7 @@ def test_peer_that_never_reads_while_200_are_broadcast_to(watched: Watched, list
             time.sleep(0.01)
         reading.result()
         report(f"faults {server.kind} {say}", latency=crowd.latency.text, factor=f"{patience.factor:.1f}")
-        assert crowd.latency.p99 <= 0.05 * patience.factor
+        assert crowd.latency.p99 <= 0.25 * patience.factor
         assert len(crowd.latency) == 200 * count
         assert len(stuck.read_to_end()) < count * size
 

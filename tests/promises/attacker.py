@@ -92,6 +92,13 @@ class Peer:
             if not self.fill():
                 raise EOFError(f"the stream ended with {self.data[:64]!r}")
 
+    def read_message(self) -> Frame:
+        """Read until a frame that is neither ping nor pong, and answer pings as one should."""
+        while (found := self.read_frame()).opcode in (PING, PONG):
+            if found.opcode == PING:
+                self.send(frame(PONG, found.payload))
+        return found
+
     def take_frame(self) -> Frame | None:
         data = self.data
         if len(data) < 2:
@@ -140,8 +147,7 @@ class Peer:
     def echo(self, text: bytes = b"hello") -> None:
         """Check that messages go to and fro."""
         self.send(frame(TEXT, text))
-        while (found := self.read_frame()).opcode in (PING, PONG):
-            pass
+        found = self.read_message()
         assert (found.opcode, found.payload) == (TEXT, text)
 
     def flood(

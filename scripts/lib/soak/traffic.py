@@ -25,7 +25,6 @@ from tests.promises.wire import (
     CONTINUATION,
     NO_KEY,
     PING,
-    PONG,
     TEXT,
     KiB,
     close_frame,
@@ -79,9 +78,7 @@ class Life:
         peer.read_to_end()
 
     def expect(self, peer: Peer, opcode: int, payload: bytes) -> None:
-        while (found := peer.read_frame()).opcode in (PING, PONG):
-            if found.opcode == PING:
-                peer.send(frame(PONG, found.payload))
+        found = peer.read_message()
         assert (found.opcode, found.payload) == (opcode, payload), f"{found.opcode} {found.payload[:40]!r}"
         self.messages += 1
 
@@ -120,7 +117,7 @@ class Life:
             for number in range(10):
                 text = who + b"%08d" % number + bytes(self.dice.randrange(2 * KiB))
                 peer.send(frame(BINARY, text, key=NO_KEY))
-                assert peer.read_frame().opcode == TEXT
+                assert peer.read_message().opcode == TEXT
                 self.messages += 1
                 if not self.pause():
                     break
@@ -144,7 +141,7 @@ class Life:
             for number in range(5):
                 text = b"a text that is long enough, number %d. " % number * self.dice.randrange(10, 300)
                 peer.send(frame(TEXT, deflate(text), rsv=4))
-                found = peer.read_frame()
+                found = peer.read_message()
                 assert found.first & 0x40, "it is not compressed"
                 assert inflate.decompress(found.payload + b"\0\0\xff\xff") == text
                 self.messages += 1
