@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -283,4 +285,22 @@ def test_first_fragments_hide_no_mark() -> None:
         recorder.send(["a", MARK])
         assert [peer.read() for _ in range(3)] == [MARK + MARK + "ab", "", "a" + MARK]
     finally:
+        host.close()
+
+
+def test_connection_that_has_ended_is_gone_without_a_garbage_collection() -> None:
+    host = ThreadHost()
+    house = House(host, Recorder)
+    gc.disable()
+    try:
+        recorder, peer = house.visit("red", resume={})
+        house.read(peer)
+        peer.finish()
+        host.wait_closed(recorder)
+        trace = weakref.ref(recorder)
+        del recorder.on_opened  # the test's own circle
+        del recorder
+        wait_until(lambda: trace() is None)
+    finally:
+        gc.enable()
         host.close()

@@ -22,8 +22,19 @@ from __future__ import annotations
 
 from .backplane import Backplane, Envelope
 from .default import get_hub, set_hub
+from .entries import KeptMessage
 from .members import Member, Receiver
 from .messages import prepare
 from .rooms import Hub
 
-__all__ = ["Backplane", "Envelope", "Hub", "Member", "Receiver", "get_hub", "prepare", "set_hub"]
+__all__ = [
+    "Backplane",
+    "Envelope",
+    "Hub",
+    "KeptMessage",
+    "Member",
+    "Receiver",
+    "get_hub",
+    "prepare",
+    "set_hub",
+]

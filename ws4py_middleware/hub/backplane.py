@@ -45,6 +45,8 @@ class Backplane(Protocol):
 
     Nothing is connected, and no thread started, before :meth:`start`. It is called before anything else, once
     in each process: a forked child calls it again, on an object whose connections are the parent's.
+
+    One that keeps what was published to rooms is a :class:`~.history.KeepingBackplane`, too.
     """
 
     def echoes(self, room: str) -> bool:

@@ -200,7 +200,21 @@ class CatchUp:
             number = self._note_key(entry)
             if number or (feed is not None and entry.key is not None and monotonic() < feed.keys_until):
                 entry.tells_key = True
-            return sum(self._give(seat, entry, number, before) for seat in self._seats(room))
+            return self._send(entry, number, before)
+
+    def _send(self, entry: Entry, number: int, before: tuple[str | None, Place | None]) -> int:
+        """Send a message to each in its room; number and before are what was known of it, and of the room."""
+        count = 0
+        exclude = entry.exclude
+        for member, receiver, cursor in self._seats(entry.room):
+            if cursor is not None:
+                count += self._give(cursor, entry, number, before)
+            elif not (number or member.id in exclude):
+                try:
+                    count += bool(receiver.deliver(entry.shape(PLAIN)))
+                except Exception:  # not a WebSocket's; one receiver's fault is not that of those behind it
+                    logger.exception("a message could not be delivered to %r", receiver)
+        return count
 
     def _note_key(self, entry: Entry) -> int:
         """Return whether some had it before it got its id, as the number that it had then; 0 for no."""
@@ -215,26 +229,19 @@ class CatchUp:
             self._at_once.popitem(last=False)
         return 0
 
-    def _give(self, seat: Seat, entry: Entry, number: int, before: tuple[str | None, Place | None]) -> bool:
-        member, receiver, cursor = seat
-        if cursor is not None:
-            if number and self._had(cursor, number):
-                return False
-            was_sent = cursor.take(entry)
-            if was_sent or cursor.state is not State.LIVE or cursor.member_id in entry.exclude:
-                return was_sent
-            if before[1] is not None and receiver.is_open:
-                # Its queue is full, and messages are dropped: it reads this one when there is room.
-                cursor.fall_behind(*before)
-                self._add(cursor)
+    def _give(
+        self, cursor: Cursor, entry: Entry, number: int, before: tuple[str | None, Place | None]
+    ) -> bool:
+        if number and self._had(cursor, number):
             return False
-        if member.id in entry.exclude or number:
-            return False
-        try:
-            return bool(receiver.deliver(entry.shape(PLAIN)))
-        except Exception:  # not a WebSocket's; one receiver's fault is not that of those behind it
-            logger.exception("a message could not be delivered to %r", receiver)
-            return False
+        was_sent = cursor.take(entry)
+        if was_sent or cursor.state is not State.LIVE or cursor.member_id in entry.exclude:
+            return was_sent
+        if before[1] is not None and cursor.receiver.is_open:
+            # Its queue is full, and messages are dropped: it reads this one when there is room.
+            cursor.fall_behind(*before)
+            self._add(cursor)
+        return False
 
     def _had(self, cursor: Cursor, number: int) -> bool:
         """Tell whether a member without keys has had what now has an id, or was not there then."""
@@ -407,6 +414,8 @@ class CatchUp:
 
     def _feed(self, feed: Feed, cursor: Cursor, page: Page, start: int) -> bool:
         """Feed one with what it takes of a page; return whether it can take another one."""
+        if not cursor.receiver.is_open:
+            return False  # it leaves by itself, and takes nothing
         waker = _Waker(self._unblock, cursor)
         entries = page.entries[start:]
         if (entries or page.has_gap) and not cursor.has_room(waker):

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from .entries import Entry, KeptMessage, Page, Place
 from .spans import Span
 
-__all__ = ["Keeper", "MemoryHistory", "is_id"]
+__all__ = ["Keeper", "KeepingBackplane", "MemoryHistory", "is_id"]
 
 #: What a message, and a room, cost beside what is in them; bytes, about.
 _COST = 300
@@ -51,6 +51,23 @@ class Keeper(Protocol):
 
         Raises:
             ConnectionError: The history is away.
+        """
+
+
+class KeepingBackplane(Keeper, Protocol):
+    """What a :class:`~.Backplane` is besides, when it keeps histories; Redis' is."""
+
+    def keep(self, span_of: Callable[[str], Span | None]) -> None:
+        """Keep so much of each room, from the next start on."""
+
+    def follow(self, ready: Callable[[str], object], wait_placed: Callable[[float], object]) -> None:
+        """
+        Let the hub know, from the next start on.
+
+        Args:
+            ready: To be called with a room whenever it can be read, and may not have been heard before.
+            wait_placed: Waits so many seconds at most, until the hub has read where such rooms are; to be
+                called before what this process has published since then is sent.
         """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
@@ -103,14 +104,17 @@ def keep_connected(
     from redis.exceptions import RedisError
 
     delays = Delays()
+    said_at = -math.inf
     while True:
         try:
             serve(delays.reset)
             return
         except (RedisError, OSError) as error:
             lose(str(error) or type(error).__name__)
-        except Exception as error:
-            logger.exception("an error of ws4py_middleware; the connection to the Redis is made anew")
+        except Exception as error:  # also of redis-py, at what is no answer of a Redis: again and again
+            if time.monotonic() - said_at >= Complaints.EVERY:
+                said_at = time.monotonic()
+                logger.exception("an unexpected error; the connection to the Redis is made anew")
             lose(repr(error))
         if not pause(delays.next(time.monotonic())):
             return

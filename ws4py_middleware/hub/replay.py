@@ -116,9 +116,14 @@ class Replay:
         self._fail(CloseCode.POLICY_VIOLATION, reason)
 
     def _fail(self, code: int, reason: str) -> None:
-        link = self._websocket._link
+        link = self._link
         if link is not None:
             link.fail(code, reason)
+
+    @property
+    def _link(self) -> Any:
+        websocket = self._websocket
+        return None if websocket is None else websocket._link
 
     # --- rooms -------------------------------------------------------------------------------
 
@@ -128,8 +133,9 @@ class Replay:
             waiting = self._waiting
             if waiting is not None:
                 waiting.append((catchup, cursor, since))
-                if self._alarm is None:
-                    timeout = self._websocket._link.policy.open_timeout
+                link = self._link
+                if self._alarm is None and link is not None:
+                    timeout = link.policy.open_timeout
                     if timeout is not None:
                         self._alarm = catchup.call_later(monotonic() + timeout, self._time_out)
                 return
@@ -149,20 +155,23 @@ class Replay:
             catchup.begin(cursor, since)
 
     def _time_out(self) -> None:
-        link = self._websocket._link
-        if link is None or link.released or self._waiting is None:
+        link = self._link
+        waiting = self._waiting
+        if link is None or link.released or not waiting:
             return
         if link._busy is not None or link.held:
             # What the client has said is not read as long as its handler is busy.
-            catchup = self._waiting[0][0]
-            self._alarm = catchup.call_later(monotonic() + _BUSY, self._time_out)
+            self._alarm = waiting[0][0].call_later(monotonic() + _BUSY, self._time_out)
             return
         self._is_late = True
         self._begin({})
 
     def end(self) -> None:
-        """Let go of the handler."""
-        self._websocket.__dict__.pop("received_message", None)
+        """Let go of the handler: the connection has ended."""
+        websocket, self._websocket = self._websocket, None
+        if websocket is not None:
+            websocket.__dict__.pop("received_message", None)
+            del self._take  # a circle would keep both until some garbage collection
         with self._lock:
             if self._alarm is not None:
                 self._alarm.function = None

@@ -10,7 +10,7 @@ import threading
 from _thread import RLock  # also under gevent's monkey-patching: it is never held while anybody waits
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ..core.prepared import PreparedMessage
 from ..core.types import Buffer
@@ -18,7 +18,7 @@ from ..messaging import Message
 from .backplane import Backplane, Envelope
 from .catchup import CatchUp
 from .entries import BARE, MARKED, PLAIN, Entry, KeptMessage, make_entry
-from .history import Keeper, MemoryHistory
+from .history import Keeper, KeepingBackplane, MemoryHistory
 from .members import Member, Receiver, check_info, check_room, make_id
 from .messages import prepare
 from .replay import Replay
@@ -86,13 +86,13 @@ class Hub:
         self._backplane = backplane
         self._span_of = span_of
         #: A backplane that has the histories.
-        self._keeper: Any = None
-        if backplane is not None and span_of is not None:
-            if not hasattr(backplane, "keep"):
-                raise TypeError(f"{type(backplane).__name__} keeps no history")
-            backplane.keep(span_of)
+        self._keeper: KeepingBackplane | None = None
         if hasattr(backplane, "keep"):
-            self._keeper = backplane
+            self._keeper = cast("KeepingBackplane", backplane)
+        if backplane is not None and span_of is not None:
+            if self._keeper is None:
+                raise TypeError(f"{type(backplane).__name__} keeps no history")
+            self._keeper.keep(span_of)
         self._processes: dict[int, _Here] = {}
         self._on_joined: tuple[Callback, ...] = ()
         self._on_left: tuple[Callback, ...] = ()
