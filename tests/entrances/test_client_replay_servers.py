@@ -191,3 +191,34 @@ def test_program_that_starts_again_goes_on_where_it_was(
             session.send("\x1e5")
             message = session.receive()
             assert (message.data, message.room) == (b"\x1e5", room)
+
+
+def test_what_came_while_the_redis_was_away_does_not_come_again(tmp_path: Path) -> None:
+    port = free_port()
+    with redis_server() as redis, serve(redis, port, tmp_path), contextlib.ExitStack() as stack:
+        url = f"ws://127.0.0.1:{port}/rooms/keys"
+        options: dict[str, Any] = {"protocols": ["ws4py.replay.v1"], "reconnect": SOON}
+        # In one of the workers is the speaker, whose words come there at once.
+        speaker, *others = [stack.enter_context(make_client(kind, url, **options)) for kind in KINDS]
+        for session in (speaker, *others):
+            session.connect()
+            while "keys" not in session.client.positions:
+                with contextlib.suppress(TimeoutError):
+                    session.receive(0.01)
+        speaker.send("with an id")
+        first = [session.receive() for session in (speaker, *others)]
+        assert all(message.id for message in first)
+        redis.kill()
+        speaker.send("without one")
+        early = speaker.receive(30)
+        assert (str(early), early.id, early.room) == ("without one", None, "keys")
+        redis.start()
+        while speaker.client.positions == {"keys": first[0].id}:
+            with pytest.raises(TimeoutError):
+                speaker.receive(0.05)  # nothing comes twice, but it learns where it is
+        speaker.send(END)
+        for session in (speaker, *others):
+            heard: list[str] = []
+            while heard[-1:] != [END]:
+                heard.append(str(session.receive(30)))
+            assert heard in ([END], ["without one", END]) if session is not speaker else heard == [END]
