@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from gunicorn.workers.sync import SyncWorker
 
 from ws4py_middleware import endings
 from ws4py_middleware.drain import GOING_AWAY, RESTART
-from ws4py_middleware.endings import ask_ending, find_ending, is_ending, watch
+from ws4py_middleware.endings import ask_ending, find_ending, is_ending, notice_receiver, watch
 
 
 @pytest.fixture(autouse=True)
@@ -159,6 +160,50 @@ def test_hooks_tell_of_a_reload_that_comes_after_them(worker: Any) -> None:
     assert ask_ending()[0] is None
     endings.on_reload(None)
     assert ask_ending()[0] == RESTART
+
+
+class Receiver:
+    """What gunicorn's ASGI worker lets applications receive from."""
+
+    def __init__(self, worker: Any) -> None:
+        protocol = types.SimpleNamespace(worker=worker)
+        self.transport = types.SimpleNamespace(get_protocol=lambda: protocol)
+
+    async def receive(self) -> None: ...
+
+
+def test_asgi_worker_is_behind_what_applications_receive_from(worker: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for other in (None, print, Receiver(None).receive, Receiver("somebody else").receive):
+        assert not notice_receiver(other)
+    assert ask_ending() == (GOING_AWAY, None)
+    assert notice_receiver(Receiver(worker).receive)
+    assert not notice_receiver(Receiver(worker).receive)
+    assert ask_ending()[0] is None  # it listens, and so there is a worker to be asked
+
+
+class Uvicorn:
+    """uvicorn's server, as far as it is looked at; in a worker of gunicorn's it has whom to notify."""
+
+    def __init__(self, *, notified: Any = None, reload: bool = False) -> None:
+        self.config = types.SimpleNamespace(callback_notify=notified, reload=reload)
+
+    def handle_exit(self, number: int, frame: object) -> None: ...
+
+
+def test_uvicorns_worker_is_whom_its_server_notifies(worker: Any) -> None:
+    signal.signal(signal.SIGTERM, Uvicorn(notified=worker.notify).handle_exit)
+    assert ask_ending()[0] is None
+
+
+@pytest.mark.parametrize("way", ["program", "command"])
+def test_reloader_of_an_asgi_server_is_one(way: str, worker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    signal.signal(signal.SIGTERM, Uvicorn(reload=way == "program").handle_exit)
+    monkeypatch.setattr(sys, "argv", ["uvicorn", "--reload"] if way == "command" else ["serve.py"])
+    monkeypatch.setattr(endings, "_since", time.time())
+    assert ask_ending() == (GOING_AWAY, None)
+    monkeypatch.setattr(endings, "_since", os.stat(__file__).st_mtime - 1)
+    assert ask_ending() == (RESTART, None)
 
 
 @pytest.mark.parametrize("name", ["RUN_MAIN", "WERKZEUG_RUN_MAIN"])

@@ -137,10 +137,10 @@ def test_upgrade_meanwhile_is_503_with_retry_after() -> None:
         assert [peer.read_to_close().code for peer in crowd.peers[1:]] == [1001] * 2
 
 
-def test_those_who_do_not_answer_are_cut_before_the_arbiter_kills_the_worker() -> None:
+@pytest.mark.parametrize("worker", ["gthread", "asgi", "uvicorn"])
+def test_those_who_do_not_answer_are_cut_before_the_arbiter_kills_the_worker(worker: str) -> None:
     env = {"DRAIN_WINDOW": "20", "DRAIN_GRACE": "20"}
-    options = ["--graceful-timeout", "2"]
-    with start("gunicorn-gthread", APP, env=env, options=options) as server, Crowd(server, 5) as crowd:
+    with serve(worker, APP, "--graceful-timeout", "2", **env) as server, Crowd(server, 5) as crowd:
         began = time.monotonic()
         server.signal()
         for peer in crowd.peers:
@@ -149,6 +149,19 @@ def test_those_who_do_not_answer_are_cut_before_the_arbiter_kills_the_worker() -
         server.process.wait(5)
         assert time.monotonic() - began < 2.5
         assert "SIGKILL" not in server.log
+
+
+def test_grace_is_what_the_settings_say_under_asgi_too() -> None:
+    with serve("asgi", APP, DRAIN_GRACE="2") as server, upgrade(server) as peer:
+        peer.echo()
+        server.signal()
+        peer.expect_close(1001)
+        peer.sock.settimeout(1.4)
+        with pytest.raises(TimeoutError):
+            peer.fill()
+        peer.send(close_frame(1001))
+        assert peer.read_to_end() == b""
+        server.process.wait(5)
 
 
 def test_handler_that_does_not_come_back_holds_up_nobodys_end() -> None:
