@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
+import socketserver
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from tests.drivers.guests import Guest
 from tests.drivers.hubs import Station, redis, stations
 from tests.drivers.peer import wait_until
 from tests.drivers.redisserver import RedisServer
@@ -137,3 +141,53 @@ def test_connections_that_are_cut_are_made_again(client: Any, stations: Make) ->
 def _arrives(station: Station, heard: list[bytes], text: bytes) -> bool:
     station.hub.publish("red", text.decode())
     return text in heard
+
+
+#: What answers, in the place of a Redis.
+GARBAGE = {
+    "a web server": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    "a string that never ends": b"$99999999999\r\nabc",
+    "a list of nothing": b"*1000000000\r\n",
+    "a length below nothing": b"*-7\r\n",
+    "no number": b":abc\r\n",
+    "no length": b"$abc\r\n",
+    "zeros": bytes(1000),
+    "the same answer to everything": b"+OK\r\n" * 100,
+    "lists in lists": b"*1\r\n" * 5000,
+    "errors": b"-ERR no\r\n" * 50,
+    "what was not asked for": b"*3\r\n$9\r\nsubscribe\r\n$1\r\nx\r\n:1\r\n" * 50,
+}
+
+
+class Garbage(socketserver.BaseRequestHandler):
+    """Answers whatever comes."""
+
+    def handle(self) -> None:
+        server: Any = self.server
+        server.visits += 1
+        with contextlib.suppress(OSError):
+            while self.request.recv(65536):
+                self.request.sendall(server.answer)
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_what_is_no_redis_harms_nobody(stations: Make, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Garbage) as server:
+        server.daemon_threads, server.block_on_close = True, False
+        server.answer, server.visits = GARBAGE[kind], 0  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        port = server.server_address[1]
+        one = stations(f"redis://127.0.0.1:{port}?socket_timeout=0.2", publish_timeout=0.1)
+        ann = Guest()
+        one.hub.join(ann, "red", {"name": "Ann"})
+        # Who is agreeable is believed to be a Redis; nothing is heard of it.
+        visits = 2 if kind == "the same answer to everything" else 6
+        wait_until(lambda: server.visits >= visits)  # type: ignore[attr-defined]
+        assert one.hub.publish("red", "hello") == 1
+        assert ann.heard == [b"hello"]
+        assert one.infos("red") == [{"name": "Ann"}]
+        assert not one.backplane.is_connected
+        one.hub.close()
+        server.shutdown()
+    # Each of the two connections speaks of it once.
+    assert len([text for text in caplog.messages if "unexpected error" in text]) <= 2

@@ -278,7 +278,7 @@ class Session:
             return {}
         try:
             found = read_members(self._reader, self._keys, room, self._origin)
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, ValueError, TypeError, RecursionError) as error:  # or no answer at all
             self._is_silent = True
             self._doubt()
             self._complaints.tell(
