@@ -9,9 +9,9 @@ from collections import Counter
 import pytest
 
 from tests.faults.conftest import ROOMS_MARGIN, start_rooms
-from tests.faults.harness import ALL
-from tests.faults.traffic import Traffic
-from tests.promises.attacker import Latency, report
+from tests.faults.harness import ALL, GTHREAD, paused
+from tests.faults.traffic import Traffic, ask
+from tests.promises.attacker import Latency, report, upgrade
 from tests.servers import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.redis]
@@ -60,3 +60,24 @@ def test_one_of_four_workers_is_killed_under_load(kind: str) -> None:
     report(f"faults {kind} worker killed", told=f"{told:.2f} s", local=local.text)
     assert told <= PRESENCE_TIMEOUT * 4 / 3 + 1.0
     assert local.p99 <= 0.25
+
+
+def test_worker_that_hangs_is_taken_for_dead_and_comes_back() -> None:
+    """Its members vanish, and are there again with it; it is not killed, and nobody hears anything twice."""
+    with start_rooms(GTHREAD, workers=2) as (watched, _):
+        with watched.recovers(ROOMS_MARGIN), Traffic(watched) as traffic:
+            here, hung = watched.workers
+            watcher = traffic.enter(here, "watch")
+            names = {person.name for person in traffic.talking if person.worker == hung}
+            everybody = {person.name for person in traffic.talking}
+            with traffic.silence(), paused([hung]):
+                wait_for(lambda: set(left(watcher.told)) == names, what="all to be told")
+            traffic.wait_heard_by_all()
+            traffic.check_local()
+            with upgrade(watched.server, "/ws") as peer:
+
+                def seen() -> set[str]:
+                    return {info["name"] for info in ask(peer, '{"members": "lobby"}')["answer"]}
+
+                wait_for(lambda: seen() == everybody, what="all to be seen again")
+            assert left(watcher.told) == dict.fromkeys(names, 1)
