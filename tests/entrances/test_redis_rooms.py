@@ -194,11 +194,12 @@ def test_page_has_every_setting_with_its_default_and_every_key() -> None:
         "max_queue": "1000, 8 MiB",
         "presence_timeout": "30 s",
         "prefix": '`"ws4py"`',
+        "history_timeout": "1 day",
     }
     assert {name: rows.get(name) for name in said} == said
-    assert set(settings) == {"url", "max_queue_size", *said}
+    assert set(settings) == {"url", "max_queue_size", "history", *said}
     values = [settings[name].default for name in said]
-    assert values == ["drop-oldest", 2.0, 1_048_576, 1000, 30.0, "ws4py"]
+    assert values == ["drop-oldest", 2.0, 1_048_576, 1000, 30.0, "ws4py", 86_400.0]
     assert settings["max_queue_size"].default == 8 * 1_048_576
     keys = Keys("ws4py", 0)
     for key in (
