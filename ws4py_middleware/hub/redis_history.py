@@ -244,11 +244,13 @@ class RedisHistory:
         self._client = options.make_client(timeout=options.publish_timeout)
         self._read_script = self._client.register_script(READ)
         self._lock = threading.Lock()
+        self._is_closed = False
         #: How many entries were no messages.
         self.malformed = 0
 
     def close(self) -> None:
-        """End its connections."""
+        """End its connections; whoever reads at this moment is told that it is away."""
+        self._is_closed = True
         self._client.connection_pool.disconnect()
 
     def keeps(self, room: str) -> bool:
@@ -284,19 +286,18 @@ class RedisHistory:
     def _ask(
         self, room: str, start: str, max_count: int, max_size: int = _PAGE_SIZE, *, from_end: bool = False
     ) -> tuple[str, list[Any], bool]:
-        from redis.exceptions import RedisError
-
         span = self._span_of(room) or Span()
         window = "" if span.seconds is None else int(1000 * span.seconds)
         keep = int(window or self._stay) + self._stay
         args = (start, max_count, max_size, window, keep, "1" if from_end else "")
         try:
             last, found, is_end = self._read_script(keys=list(self._names(room)), args=args)
-        except (RedisError, OSError) as error:
+            return last.decode(), found, bool(is_end)
+        except Exception as error:  # also of redis-py: at what is no answer, and at the end of its pool
             where = self._options.where
-            self._complaints.tell("history", "a history could not be read at %s: %s", where, error)
+            if not self._is_closed:
+                self._complaints.tell("history", "a history could not be read at %s: %s", where, error)
             raise ConnectionError(f"the history could not be read at {where}: {error}") from error
-        return last.decode(), found, bool(is_end)
 
     def _page(self, room: str, last: str, found: list[Any], is_end: bool, *, has_gap: bool) -> Page:
         id = last if is_end or not found else found[-1][0].decode()
