@@ -7,6 +7,7 @@ The application that the promises are tried on: WebSocket routes with the defaul
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import os
 import resource
@@ -75,6 +76,7 @@ class Command(WebSocket):
                 self.send(b"x" * 65536, binary=True)
         elif command == "trim":
             # What is free goes back to the system, where the C library can be told so.
+            gc.collect()
             getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
             self.send(str(sys.getallocatedblocks()))
         elif command == "fill":
