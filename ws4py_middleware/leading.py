@@ -106,6 +106,8 @@ class Leading(Registry):
             timeout = self._timeout()
             if timeout == 0:  # for a timer that is due, or for turns
                 self._take_timers()
+                if self._turns and isinstance(poller, ForeignPoller):
+                    self._poke()  # it cannot be told not to wait
             ready = poller.wait(timeout)
             link = None
             if ready:  # else it was for a timer, in which no hook is called
@@ -133,8 +135,6 @@ class Leading(Registry):
 
     def _timeout(self) -> float | None:
         if self._turns:
-            if isinstance(self._poller, ForeignPoller):
-                self._poke()  # it cannot be told not to wait
             return 0
         when = self._timers.next()
         return None if when is None else max(when - monotonic(), 0)

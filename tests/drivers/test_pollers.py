@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.drivers import kqueue
-from tests.drivers.peer import Peer, connect, tcp_pair, wait_until
+from tests.drivers.peer import Peer, Recorder, connect, tcp_pair, wait_until
 from ws4py_middleware import pollers
 from ws4py_middleware.manager import WebSocketManager
 from ws4py_middleware.pollers import (
@@ -315,6 +315,31 @@ def test_manager_runs_on_a_poller_of_four_methods() -> None:
         frames = list(itertools.islice(peer.frames(), 5000))
         assert len(frames) == 5000
         assert time.monotonic() - began < 2
+    manager.stop()
+
+
+def test_manager_on_a_poller_of_four_methods_tells_what_a_timer_has_ended() -> None:
+    """What follows from a timer is not left for the next of its time-outs."""
+
+    class Timed(Ws4py):
+        def poll(self) -> Iterator[int]:
+            began = time.monotonic()
+            ready = list(super().poll())
+            if time.monotonic() - began >= self.timeout:
+                waits.append(began)
+            yield from ready
+
+    waits: list[float] = []
+    manager = WebSocketManager(poller=Timed(timeout=0.3))
+    manager.daemon = True
+    manager.start()
+    recorder = Recorder()
+    with connect(manager, recorder, ping_interval=None, close_timeout=0.05):
+        wait_until(lambda: recorder.seen)
+        over = time.monotonic() + 0.05 + 0.1  # and a moment
+        recorder.close()
+        recorder.wait_closed()
+        assert not [began for began in waits if began > over]
     manager.stop()
 
 
