@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import threading
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,29 +12,18 @@ import pytest
 
 from tests.drivers.contract import Host
 from tests.drivers.greenlets import GreenletHost
-from tests.drivers.peer import Recorder, wait_until
-from tests.drivers.tasks import TaskHost
-from tests.drivers.test_tasks_async import AsyncRecorder
-from tests.drivers.threads import ThreadHost
+from tests.drivers.houses import HOSTS, House, open_host
+from tests.drivers.peer import Recorder
 from ws4py_middleware.exc import PolicyViolation
 from ws4py_middleware.hub import Hub, Member
 from ws4py_middleware.websocket import WebSocket
 
-HOSTS: dict[str, tuple[Callable[[], Host], type[Recorder]]] = {
-    "threads": (ThreadHost, Recorder),
-    "greenlets": (GreenletHost, Recorder),
-    "tasks": (TaskHost, Recorder),
-    "tasks-async": (TaskHost, AsyncRecorder),
-}
 
-
-class House:
-    """A manager, its kind of handler, and a hub that writes down who came and went."""
+class Registered(House):
+    """With a hub that writes down who came and went."""
 
     def __init__(self, host: Host, kind: type[Recorder]) -> None:
-        self.host = host
-        self.kind = kind
-        self.hub = Hub()
+        super().__init__(host, kind, Hub())
         self.told: list[tuple[str, str, WebSocket]] = []
         self.hub.on_joined(lambda room, member: self.note("joined", room, member))
         self.hub.on_left(lambda room, member: self.note("left", room, member))
@@ -45,19 +33,9 @@ class House:
         member.websocket.seen.append((what, room))
 
     def visit(self, *rooms: str, **options: Any) -> tuple[Recorder, Any]:
-        """Let somebody in, who joins rooms when it is connected; return both ends."""
+        """Let somebody in; return both ends."""
         recorder = self.kind()
-        recorder.hub = self.hub
-
-        def join() -> None:
-            for room in rooms:
-                recorder.join(room)
-
-        recorder.on_opened = join  # type: ignore[method-assign]
-        peer = self.host.connect(recorder, **options)
-        # Not before opened() has returned: who is closed within join() is not in the room behind it.
-        self.host.wait_until(lambda: self.hub.rooms_of(recorder) == list(rooms) and not recorder._inside)
-        return recorder, peer
+        return recorder, self.enter(recorder, rooms, **options)
 
     def in_thread(self, function: Callable[[], object]) -> Callable[[], None]:
         """Run a function in a thread beside whatever the manager waits with."""
@@ -66,17 +44,12 @@ class House:
 
 
 @pytest.fixture(params=HOSTS)
-def house(request: pytest.FixtureRequest) -> Iterator[House]:
-    before = set(threading.enumerate())
-    make, kind = HOSTS[request.param]
-    host = make()
-    yield House(host, kind)
-    host.close()
-    if not isinstance(host, GreenletHost):  # gevent's pool of threads stays
-        wait_until(lambda: set(threading.enumerate()) <= before)
+def house(request: pytest.FixtureRequest) -> Iterator[Registered]:
+    with open_host(request.param) as (host, kind):
+        yield Registered(host, kind)
 
 
-def test_rooms_are_left_between_the_last_message_and_closed(house: House) -> None:
+def test_rooms_are_left_between_the_last_message_and_closed(house: Registered) -> None:
     ann, peer = house.visit("red", "blue")
     peer.send("hello")
     peer.finish()
@@ -93,7 +66,7 @@ def test_rooms_are_left_between_the_last_message_and_closed(house: House) -> Non
     assert house.hub.rooms() == []
 
 
-def test_who_is_about_to_go_comes_into_no_other_room(house: House) -> None:
+def test_who_is_about_to_go_comes_into_no_other_room(house: Registered) -> None:
     ann, peer = house.visit("red")
     ann.close()
     assert peer.read_close()[0] == 1000
@@ -108,7 +81,7 @@ def test_who_is_about_to_go_comes_into_no_other_room(house: House) -> None:
     assert [line[:2] for line in house.told] == [("joined", "red"), ("left", "red")]
 
 
-def test_thread_beside_is_heard_in_order_while_others_come_and_go(house: House) -> None:
+def test_thread_beside_is_heard_in_order_while_others_come_and_go(house: Registered) -> None:
     ann, peer = house.visit("red")
 
     def speak() -> None:
@@ -139,7 +112,7 @@ def test_thread_beside_is_heard_in_order_while_others_come_and_go(house: House) 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit, KeyboardInterrupt])
 def test_whatever_a_callback_raises_at_the_end_closed_is_called_and_the_others_go_on(
-    house: House, caplog: pytest.LogCaptureFixture, error: type[BaseException]
+    house: Registered, caplog: pytest.LogCaptureFixture, error: type[BaseException]
 ) -> None:
     @house.hub.on_left
     def fail(room: str, member: Member) -> None:
@@ -159,7 +132,7 @@ def test_whatever_a_callback_raises_at_the_end_closed_is_called_and_the_others_g
     assert house.hub.rooms() == []
 
 
-def test_peer_that_asks_for_ever_more_rooms_is_bounded(house: House) -> None:
+def test_peer_that_asks_for_ever_more_rooms_is_bounded(house: Registered) -> None:
     house.hub.max_rooms = 3
     ann, peer = house.visit("1", "2", "3")
     ann.join("3", {"name": "Ann"})
@@ -172,7 +145,7 @@ def test_peer_that_asks_for_ever_more_rooms_is_bounded(house: House) -> None:
     house.host.wait_closed(ann)
 
 
-def test_who_has_gone_waits_for_no_garbage_collection(house: House) -> None:
+def test_who_has_gone_waits_for_no_garbage_collection(house: Registered) -> None:
     ann, peer = house.visit("red")
     ann.me = ann.join("red")  # type: ignore[attr-defined]
     del ann.on_opened

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import threading
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -12,9 +11,8 @@ from typing import Any
 import pytest
 
 from tests.drivers.contract import Host
-from tests.drivers.greenlets import GreenletHost
+from tests.drivers.houses import HOSTS, House, open_host
 from tests.drivers.peer import QUIET, Recorder, small_pair, wait_until
-from tests.drivers.test_hub_managers import HOSTS
 from tests.drivers.threads import ThreadHost
 from ws4py_middleware.core.policy import Policy
 from ws4py_middleware.hub import Hub
@@ -28,34 +26,23 @@ def note(**fields: Any) -> str:
     return MARK + json.dumps(fields)
 
 
-class House:
-    """A manager, its kind of handler, and a hub with a history."""
+class Keeping(House):
+    """With a hub that has a history."""
 
     def __init__(self, host: Host, kind: type[Recorder]) -> None:
-        self.host = host
-        self.kind = kind
-        self.hub = Hub(history=100)
+        super().__init__(host, kind, Hub(history=100))
 
     def visit(
         self,
         *rooms: str,
         resume: dict[str, str] | None = None,
-        since: str | None = None,
         policy: Policy = QUIET,
         **options: Any,
     ) -> tuple[Recorder, Any]:
-        """Let somebody in, who joins rooms and says where it was; return both ends."""
+        """Let somebody in, who speaks the protocol; return both ends."""
         recorder = self.kind(protocols=[SUBPROTOCOL])
-        recorder.hub = self.hub
         recorder.policy = policy
-
-        def join() -> None:
-            for room in rooms:
-                recorder.join(room, since=since)
-
-        recorder.on_opened = join  # type: ignore[method-assign]
-        peer = self.host.connect(recorder, **options)
-        self.host.wait_until(lambda: self.hub.rooms_of(recorder) == list(rooms) and not recorder._inside)
+        peer = self.enter(recorder, rooms, **options)
         if resume is not None:
             peer.send(note(resume=resume))
         return recorder, peer
@@ -68,17 +55,12 @@ class House:
 
 
 @pytest.fixture(params=HOSTS)
-def house(request: pytest.FixtureRequest) -> Iterator[House]:
-    before = set(threading.enumerate())
-    make, kind = HOSTS[request.param]
-    host = make()
-    yield House(host, kind)
-    host.close()
-    if not isinstance(host, GreenletHost):  # gevent's pool of threads stays
-        wait_until(lambda: set(threading.enumerate()) <= before)
+def house(request: pytest.FixtureRequest) -> Iterator[Keeping]:
+    with open_host(request.param) as (host, kind):
+        yield Keeping(host, kind)
 
 
-def test_client_is_told_where_it_is_and_gets_envelopes(house: House) -> None:
+def test_client_is_told_where_it_is_and_gets_envelopes(house: Keeping) -> None:
     ann, peer = house.visit("red", resume={})
     here = house.read(peer)
     assert set(here) == {"room", "id"}
@@ -94,7 +76,7 @@ def test_client_is_told_where_it_is_and_gets_envelopes(house: House) -> None:
     house.host.wait_closed(ann)
 
 
-def test_client_that_comes_back_gets_what_it_missed_and_then_what_is_published(house: House) -> None:
+def test_client_that_comes_back_gets_what_it_missed_and_then_what_is_published(house: Keeping) -> None:
     _, peer = house.visit("red", resume={})
     house.read(peer)
     house.hub.publish("red", "0")
@@ -110,7 +92,7 @@ def test_client_that_comes_back_gets_what_it_missed_and_then_what_is_published(h
     peer.finish()
 
 
-def test_nothing_is_sent_of_rooms_until_the_client_has_said_something(house: House) -> None:
+def test_nothing_is_sent_of_rooms_until_the_client_has_said_something(house: Keeping) -> None:
     ann, peer = house.visit("red")
     house.hub.publish("red", "before")
     ann.send("direct")
@@ -123,7 +105,7 @@ def test_nothing_is_sent_of_rooms_until_the_client_has_said_something(house: Hou
     peer.finish()
 
 
-def test_rooms_begin_by_themselves_after_open_timeout(house: House) -> None:
+def test_rooms_begin_by_themselves_after_open_timeout(house: Keeping) -> None:
     _, peer = house.visit("red", policy=QUIET.replace(open_timeout=0.2))
     assert set(house.read(peer)) == {"room", "id"}
     house.hub.publish("red", "hello")
@@ -132,7 +114,7 @@ def test_rooms_begin_by_themselves_after_open_timeout(house: House) -> None:
     assert peer.answer() == (1013, "the resume came too late")
 
 
-def test_client_knows_better_than_the_handler_where_it_was(house: House) -> None:
+def test_client_knows_better_than_the_handler_where_it_was(house: Keeping) -> None:
     for number in range(4):
         house.hub.publish("red", str(number))
     ids = [kept.id for kept in house.hub.history("red")]
@@ -144,7 +126,7 @@ def test_client_knows_better_than_the_handler_where_it_was(house: House) -> None
     peer.finish()
 
 
-def test_gap_is_told_once_and_all_that_is_kept_follows(house: House) -> None:
+def test_gap_is_told_once_and_all_that_is_kept_follows(house: Keeping) -> None:
     house.hub = Hub(history=3)
     house.hub.publish("red", "0")
     known = house.hub.history("red")[0].id
@@ -158,7 +140,7 @@ def test_gap_is_told_once_and_all_that_is_kept_follows(house: House) -> None:
         peer.finish()
 
 
-def test_who_is_taken_out_is_told(house: House) -> None:
+def test_who_is_taken_out_is_told(house: Keeping) -> None:
     ann, peer = house.visit("red", resume={})
     house.read(peer)
     ann.leave("red")
@@ -169,7 +151,7 @@ def test_who_is_taken_out_is_told(house: House) -> None:
     peer.finish()
 
 
-def test_rooms_without_a_history_are_told_of_in_the_same_way(house: House) -> None:
+def test_rooms_without_a_history_are_told_of_in_the_same_way(house: Keeping) -> None:
     house.hub = Hub()
     _, peer = house.visit("red", resume={"red": "17-0"})
     wait_until(lambda: house.hub.publish("red", "hello") == 1, sleep=house.host.sleep)
@@ -177,7 +159,7 @@ def test_rooms_without_a_history_are_told_of_in_the_same_way(house: House) -> No
     peer.finish()
 
 
-def test_who_is_excluded_is_told_that_it_is_past_it(house: House) -> None:
+def test_who_is_excluded_is_told_that_it_is_past_it(house: Keeping) -> None:
     ann, peer = house.visit("red", resume={})
     house.read(peer)
     house.hub.publish("red", "mine", exclude=ann)
@@ -185,7 +167,7 @@ def test_who_is_excluded_is_told_that_it_is_past_it(house: House) -> None:
     peer.finish()
 
 
-def test_texts_of_the_application_that_begin_with_the_mark_are_its_own(house: House) -> None:
+def test_texts_of_the_application_that_begin_with_the_mark_are_its_own(house: Keeping) -> None:
     ann, peer = house.visit(resume={})
     for text in (MARK, MARK + MARK, MARK + "{}"):
         peer.send(MARK + text)
@@ -224,7 +206,7 @@ def test_resume_that_makes_no_sense_is_1008_and_comes_to_nobody(text: str) -> No
         parse_resume(text.encode())
 
 
-def test_malformed_resume_ends_the_connection_with_a_reason(house: House) -> None:
+def test_malformed_resume_ends_the_connection_with_a_reason(house: Keeping) -> None:
     ann, peer = house.visit("red")
     peer.send(note(resume=[]))
     code, reason = peer.answer()
@@ -233,7 +215,7 @@ def test_malformed_resume_ends_the_connection_with_a_reason(house: House) -> Non
     assert ann.messages == []
 
 
-def test_second_resume_is_1008(house: House) -> None:
+def test_second_resume_is_1008(house: Keeping) -> None:
     ann, peer = house.visit("red", resume={})
     house.read(peer)
     peer.send(note(resume={}))
@@ -241,7 +223,7 @@ def test_second_resume_is_1008(house: House) -> None:
     house.host.wait_closed(ann)
 
 
-def test_peer_that_does_not_read_while_it_catches_up_costs_no_more_than_what_may_wait(house: House) -> None:
+def test_peer_that_does_not_read_while_it_catches_up_costs_no_more_than_what_may_wait(house: Keeping) -> None:
     house.hub = Hub(history=5000)
     house.hub.publish("red", "0")
     known = house.hub.history("red")[0].id
@@ -259,7 +241,7 @@ def test_peer_that_does_not_read_while_it_catches_up_costs_no_more_than_what_may
     house.host.wait_until(lambda: house.hub.rooms() == [])
 
 
-def test_connection_may_end_while_it_catches_up(house: House) -> None:
+def test_connection_may_end_while_it_catches_up(house: Keeping) -> None:
     house.hub = Hub(history=5000)
     for number in range(3000):
         house.hub.publish("red", f"{number} ".ljust(1000, "x"))
@@ -290,7 +272,7 @@ def test_first_fragments_hide_no_mark() -> None:
 
 def test_connection_that_has_ended_is_gone_without_a_garbage_collection() -> None:
     host = ThreadHost()
-    house = House(host, Recorder)
+    house = Keeping(host, Recorder)
     gc.disable()
     try:
         recorder, peer = house.visit("red", resume={})
