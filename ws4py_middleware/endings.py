@@ -40,6 +40,7 @@ __all__ = [
     "SETTLE_TIME",
     "ask_ending",
     "find_ending",
+    "find_worker_user",
     "is_arbiter",
     "is_ending",
     "notice_receiver",
@@ -144,9 +145,25 @@ def is_arbiter() -> bool:
     if "gunicorn.arbiter" not in sys.modules:
         return False
     # Workers of all classes have something of their own there; the arbiter only once it has begun to work.
-    handler = signal.getsignal(signal.SIGUSR1)
-    owner = getattr(handler, "__self__", None)
-    return not callable(handler) or any(cls.__module__ == "gunicorn.arbiter" for cls in type(owner).__mro__)
+    return not callable(signal.getsignal(signal.SIGUSR1)) or _find_arbiter() is not None
+
+
+def _find_arbiter() -> Any:
+    owner = getattr(signal.getsignal(signal.SIGUSR1), "__self__", None)
+    return owner if any(cls.__module__ == "gunicorn.arbiter" for cls in type(owner).__mro__) else None
+
+
+def find_worker_user() -> tuple[int, int] | None:
+    """
+    Find out who a worker will be that the arbiter has just forked: ``--user`` and ``--group``.
+
+    Returns:
+        The numbers of the user and the group; ``None`` where it stays who it is.
+    """
+    cfg = getattr(_find_arbiter(), "cfg", None)
+    if cfg is None or os.geteuid() != 0 or (cfg.uid, cfg.gid) == (os.geteuid(), os.getegid()):
+        return None
+    return cfg.uid, cfg.gid
 
 
 def find_ending(wait: Callable[[float], object]) -> tuple[Ending, float | None]:

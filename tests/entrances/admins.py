@@ -90,6 +90,7 @@ def start_admin(
     words = [*options, *(["--workers", str(workers)] if workers > 1 else [])]
     # pytest's own directories may be too deep for a socket.
     with tempfile.TemporaryDirectory(prefix="admin-") as place:
+        Path(place).chmod(0o711)  # for servers that are not root's
         environment = {"WS4PY_MIDDLEWARE_ADMIN": f"{place}/run/ws-{{pid}}.sock", **env}
         with start(kind, app, options=words, env=environment, directory=directory) as server:
             admin = Admin(server, Path(place) / "run")

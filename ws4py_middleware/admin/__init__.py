@@ -21,7 +21,7 @@ from __future__ import annotations
 import atexit
 import os
 
-from ..endings import is_arbiter
+from ..endings import find_worker_user, is_arbiter
 from ..figures import on_enter
 from ..handover.uwsgi import is_master
 from ..process import call_at_end
@@ -72,4 +72,4 @@ def expose(path: str | os.PathLike[str] | None = None) -> None:
 def _after_fork() -> None:
     """Listen in a worker; but not in whatever a worker forks, unless it serves WebSockets, too."""
     if _endpoint is not None and not _endpoint.forget() and is_arbiter():
-        _endpoint.ensure()
+        _endpoint.ensure(user=find_worker_user())

@@ -19,6 +19,7 @@ import re
 import stat
 import struct
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from .commands import execute
@@ -66,7 +67,7 @@ def get_peer(sock: Any) -> int | None:
     option = getattr(_socket, "SO_PEERCRED", None)
     if option is None:
         return None  # the mode of the file alone keeps others out
-    _, uid, _ = struct.unpack("3i", sock.getsockopt(_socket.SOL_SOCKET, option, struct.calcsize("3i")))
+    _, uid, _ = struct.unpack("iII", sock.getsockopt(_socket.SOL_SOCKET, option, struct.calcsize("iII")))
     return int(uid)
 
 
@@ -95,8 +96,14 @@ class Endpoint:
         """Where it is in this process."""
         return self.template.replace(PID, str(os.getpid()))
 
-    def ensure(self, manager: object = None) -> None:
-        """Listen, if that is not done yet in this process; a failure is logged, once."""
+    def ensure(self, manager: object = None, *, user: tuple[int, int] | None = None) -> None:
+        """
+        Listen, if that is not done yet in this process; a failure is logged, once.
+
+        Args:
+            manager: Whichever asks for it.
+            user: The numbers of the user and the group that root is about to become.
+        """
         if self._listener is not None and self._pid == os.getpid():
             return
         self.forget()
@@ -104,7 +111,9 @@ class Endpoint:
             if self._listener is not None or self._has_failed:
                 return
             try:
-                self._listen()
+                _make_directory(os.path.dirname(self.path), user)
+                with _acting_as(user):
+                    self._listen()
             except (OSError, RuntimeError) as error:
                 self._has_failed = True
                 logger.error("there is no admin socket %s: %s", self.path, error)
@@ -141,21 +150,21 @@ class Endpoint:
 
     def _listen(self) -> None:
         path = self.path
-        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
         _remove_stale(self.template)
         listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         try:
+            # Before it has a name: a later chmod() might find something else there. Linux takes it over.
+            with contextlib.suppress(OSError):
+                os.fchmod(listener.fileno(), 0o600)
             listener.bind(path)
-            # Before anybody can connect.
-            os.chmod(path, 0o600)
-            found = os.stat(path, follow_symlinks=False)
+            inode = _find_own(path)
             listener.settimeout(None)  # whatever is the default here
             listener.listen(_BACKLOG)
             _start_thread(self._accept, listener)
         except BaseException:
             listener.close()
             raise
-        self._inode = found.st_dev, found.st_ino
+        self._inode = inode
         self._listener = listener
 
     # --- its threads -----------------------------------------------------------------------------------
@@ -193,7 +202,7 @@ class Endpoint:
                 _converse(sock)
         except AdminError as error:
             with contextlib.suppress(OSError):
-                _answer(sock, {"ok": False, "error": str(error)})
+                _answer(sock, _refusal(str(error)))
         finally:
             sock.close()
             with self._lock:
@@ -213,24 +222,72 @@ def _converse(sock: Any) -> None:
         if line is None:
             return
         try:
-            answer = execute(decode(line))
+            answer = encode(execute(decode(line)))
         except AdminError as error:
-            answer = {"ok": False, "error": str(error)}
-        except Exception:
+            answer = _refusal(str(error))
+        except Exception:  # also where JSON has no notation for what an application has somewhere
             logger.exception("a fault in a command of the admin socket")
-            answer = {"ok": False, "error": "an internal error; the log of the process has it"}
+            answer = _refusal("an internal error; the log of the process has it")
         _answer(sock, answer)
 
 
-def _answer(sock: Any, answer: dict[str, Any]) -> None:
-    line = encode(answer)
+def _refusal(why: str) -> bytes:
+    return encode({"ok": False, "error": why})
+
+
+def _answer(sock: Any, line: bytes) -> None:
     if len(line) > MAX_ANSWER:
-        line = encode({"ok": False, "error": "the answer is too long; ask for fewer by limit"})
+        line = _refusal("the answer is too long; ask for fewer by limit")
     sock.settimeout(TIMEOUT)  # for all of it
     sock.sendall(line)
 
 
 # --- the file ----------------------------------------------------------------------------------------------
+
+
+def _make_directory(directory: str, user: tuple[int, int] | None) -> None:
+    """Make the directory, if it is not there, for its owner alone."""
+    if os.path.isdir(directory):
+        return
+    os.makedirs(directory, 0o700, exist_ok=True)
+    if user is not None:
+        # By its descriptor, since others may have put something else there by now.
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            os.fchown(fd, *user)
+        finally:
+            os.close(fd)
+
+
+@contextlib.contextmanager
+def _acting_as(user: tuple[int, int] | None) -> Iterator[None]:
+    """Be somebody else than root for a moment: in their directory only what they may do is done."""
+    if user is None:
+        yield
+        return
+    former = os.geteuid(), os.getegid()
+    os.setegid(user[1])
+    os.seteuid(user[0])
+    try:
+        yield
+    finally:
+        os.seteuid(former[0])
+        os.setegid(former[1])
+
+
+def _find_own(path: str) -> tuple[int, int]:
+    """
+    Return what a socket is known by that was just bound.
+
+    Raises:
+        OSError: Somebody has put something else in its place, or its mode cannot be set.
+    """
+    found = os.stat(path, follow_symlinks=False)
+    if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid():
+        raise OSError("somebody has put something else in its place")
+    if stat.S_IMODE(found.st_mode) & 0o077:  # where a mode comes only with the name
+        os.chmod(path, 0o600, follow_symlinks=False)
+    return found.st_dev, found.st_ino
 
 
 def _remove_stale(template: str) -> None:
