@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from typing import Any
 
-from ws4py_middleware import WebSocket, WebSocketMiddleware
-from ws4py_middleware.core.policy import Policy
+from tests.entrances.drain_app import asgi_pages, pages
+from ws4py_middleware import WebSocket, WebSocketASGI, WebSocketMiddleware
 from ws4py_middleware.hub import Hub, set_hub
+from ws4py_middleware.hub.replay import SUBPROTOCOL
 from ws4py_middleware.messaging import Message
 
-set_hub(Hub(os.environ["ROOMS_REDIS_URL"], history=10_000))
+set_hub(Hub(os.environ["ROOMS_REDIS_URL"], history=100_000))
 
 
 class Listener(WebSocket):
     """Joins a room, and publishes there what it is told."""
-
-    policy = Policy(subprotocols=["ws4py.replay.v1"], drain_window=0.2)
 
     def opened(self) -> None:
         self.join(self.params["room"])
@@ -26,9 +23,7 @@ class Listener(WebSocket):
         self.hub.publish(self.params["room"], message)
 
 
-def ask(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"here\n"]
+_routes = {"/rooms/<room>": Listener}
 
-
-app = WebSocketMiddleware(ask, {"/rooms/<room>": Listener})
+app = WebSocketMiddleware(pages, _routes, subprotocols=[SUBPROTOCOL])
+asgi_app = WebSocketASGI(asgi_pages, _routes, subprotocols=[SUBPROTOCOL])

@@ -14,25 +14,24 @@ from typing import Any
 
 import pytest
 
-from tests.clients import KINDS, make_client
+from tests.clients import KINDS, Session, make_client
+from tests.drivers.hubs import redis
 from tests.drivers.redisserver import RedisServer, redis_server
+from tests.entrances.publisher import Publisher
 from tests.servers import Server, free_port, start
 from tests.servers.live import child_pids
 from ws4py_middleware.client import Backoff, WebSocketBaseClient
 from ws4py_middleware.hub import Hub
+from ws4py_middleware.hub.replay import SUBPROTOCOL
 from ws4py_middleware.manager import WebSocketManager
+
+__all__ = ["redis"]
 
 pytestmark = pytest.mark.redis
 
 APP = "tests.entrances.replay_app:app"
 SOON = Backoff(initial=0.1, maximum=0.5)
 END = "end"
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
 
 
 @contextlib.contextmanager
@@ -50,42 +49,17 @@ def kill(server: Server) -> None:
     server.process.wait()
 
 
-class Publisher:
-    """A program without WebSockets that publishes numbers, until it is told to stop."""
-
-    def __init__(self, redis: RedisServer, room: str) -> None:
-        self.count = 0
-        self._room = room
-        self._hub = Hub(redis.url, history=10_000)
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        while not self._done.wait(0.003):
-            self._publish()
-        self._hub.publish(self._room, END)
-
-    def _publish(self) -> None:
-        self._hub.publish(self._room, str(self.count))
-        self.count += 1
-
-    def __enter__(self) -> Publisher:
-        self._publish()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        self._done.set()
-        self._thread.join()
-        self._hub.close()
+def enter(session: Session, room: str) -> None:
+    """Connect, and wait until it is told where it is."""
+    session.connect()
+    while room not in session.client.positions:
+        with contextlib.suppress(TimeoutError):
+            session.receive(0.01)
 
 
 def listen(kind: str, url: str, heard: list[str], missed: list[str], is_in: threading.Barrier) -> None:
     """Hear all that is said, until the end of it."""
-    with make_client(kind, url, protocols=["ws4py.replay.v1"], reconnect=SOON) as session:
+    with make_client(kind, url, protocols=[SUBPROTOCOL], reconnect=SOON) as session:
         session.client.missed = missed.append
         session.connect()
         heard.append(str(session.receive()))
@@ -105,7 +79,7 @@ def test_nothing_is_missed_or_doubled_whatever_happens_to_the_server(
     is_in = threading.Barrier(len(KINDS) + 1)
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(len(KINDS)) as pool:
         first = stack.enter_context(serve(redis, port, tmp_path))
-        with Publisher(redis, "all") as publisher:
+        with Publisher(redis.url, "all", interval=0.003, end=END) as publisher:
             listeners = [pool.submit(listen, kind, url, heard[kind], missed, is_in) for kind in KINDS]
             is_in.wait(30)
             kill(first)
@@ -129,7 +103,7 @@ def test_clients_in_a_manager_miss_nothing_either(redis: RedisServer, tmp_path: 
     class Managed(WebSocketBaseClient):
         def __init__(self) -> None:
             url = f"ws://127.0.0.1:{port}/rooms/managed"
-            super().__init__(url, ["ws4py.replay.v1"], reconnect=SOON)
+            super().__init__(url, [SUBPROTOCOL], reconnect=SOON)
             self.heard: list[str] = []
 
         def handshake_ok(self) -> None:
@@ -144,7 +118,7 @@ def test_clients_in_a_manager_miss_nothing_either(redis: RedisServer, tmp_path: 
     manager.start()
     clients = [Managed() for _ in range(20)]
     try:
-        with Publisher(redis, "managed") as publisher:
+        with Publisher(redis.url, "managed", interval=0.003, end=END) as publisher:
             with serve(redis, port, tmp_path) as server:
                 for client in clients:
                     client.connect()
@@ -170,13 +144,10 @@ def test_program_that_starts_again_goes_on_where_it_was(
     port = free_port()
     hub = Hub(redis.url, history=10_000)
     room = f"again-{kind}"
-    options: dict[str, Any] = {"protocols": ["ws4py.replay.v1"]}
+    options: dict[str, Any] = {"protocols": [SUBPROTOCOL]}
     with contextlib.closing(hub), serve(redis, port, tmp_path):
         with make_client(kind, f"ws://127.0.0.1:{port}/rooms/{room}", **options) as session:
-            session.connect()
-            while room not in session.client.positions:
-                with contextlib.suppress(TimeoutError):
-                    session.receive(0.01)  # it is told where it is
+            enter(session, room)
             hub.publish(room, "1")
             hub.publish(room, b"\xff2")
             assert [session.receive().data, session.receive().data] == [b"1", b"\xff2"]
@@ -197,14 +168,11 @@ def test_what_came_while_the_redis_was_away_does_not_come_again(tmp_path: Path) 
     port = free_port()
     with redis_server() as redis, serve(redis, port, tmp_path), contextlib.ExitStack() as stack:
         url = f"ws://127.0.0.1:{port}/rooms/keys"
-        options: dict[str, Any] = {"protocols": ["ws4py.replay.v1"], "reconnect": SOON}
+        options: dict[str, Any] = {"protocols": [SUBPROTOCOL], "reconnect": SOON}
         # In one of the workers is the speaker, whose words come there at once.
         speaker, *others = [stack.enter_context(make_client(kind, url, **options)) for kind in KINDS]
         for session in (speaker, *others):
-            session.connect()
-            while "keys" not in session.client.positions:
-                with contextlib.suppress(TimeoutError):
-                    session.receive(0.01)
+            enter(session, "keys")
         speaker.send("with an id")
         first = [session.receive() for session in (speaker, *others)]
         assert all(message.id for message in first)

@@ -6,35 +6,33 @@ import contextlib
 import itertools
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.drivers.redisserver import RedisServer, redis_server
+from tests.drivers.hubs import redis
+from tests.drivers.redisserver import RedisServer
 from tests.entrances.drains import WORKERS, serve
+from tests.entrances.publisher import Publisher
 from tests.servers import Server, child_pids, free_port, wait_for
 from ws4py_middleware.client import Backoff
 from ws4py_middleware.client.threadedclient import WebSocketClient
-from ws4py_middleware.hub import Hub
+from ws4py_middleware.hub.replay import SUBPROTOCOL
 from ws4py_middleware.messaging import Message
+
+__all__ = ["redis"]
 
 pytestmark = pytest.mark.redis
 
-APP = "tests.entrances.drain_replay_app:app"
+APP = "tests.entrances.replay_app:app"
 
+ROOM = "news"
 READERS = 10
 
 #: These do not count requests.
 UNCOUNTING = ("gevent_pywsgi",)
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
 
 
 class Impatient(Backoff):
@@ -51,7 +49,7 @@ class Reader(WebSocketClient):
         self.numbers: list[int] = []
         self.gaps = 0
         self.visits = 0
-        super().__init__(url, ["ws4py.replay.v1"], reconnect=Impatient(initial=0.05, maximum=0.4))
+        super().__init__(url, [SUBPROTOCOL], reconnect=Impatient(initial=0.05, maximum=0.4))
 
     def opened(self) -> None:
         self.visits += 1
@@ -63,36 +61,6 @@ class Reader(WebSocketClient):
         self.gaps += 1
 
 
-class Publisher:
-    """Publish numbers, one after the other, until it is told to stop."""
-
-    def __init__(self, url: str) -> None:
-        self.count = 0
-        self._hub = Hub(url, history=100_000)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        for number in itertools.count():
-            self._hub.publish("news", str(number))
-            self.count = number + 1
-            if self._stopped.wait(0.001):
-                return
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[Publisher]:
-        self._thread.start()
-        try:
-            yield self
-        finally:
-            self.stop()
-            self._hub.close()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self._thread.join()
-
-
 @contextlib.contextmanager
 def connected(url: str) -> Iterator[list[Reader]]:
     readers = [Reader(url) for _ in range(READERS)]
@@ -100,7 +68,7 @@ def connected(url: str) -> Iterator[list[Reader]]:
         for reader in readers:
             reader.connect()
         # They know where they are, and so where to go on.
-        wait_for(lambda: all("news" in reader.positions for reader in readers), 10, "a position")
+        wait_for(lambda: all(ROOM in reader.positions for reader in readers), 10, "a position")
         yield readers
     finally:
         for reader in readers:
@@ -135,13 +103,12 @@ def test_client_that_comes_back_misses_nothing_and_hears_nothing_twice(
     worker: str, redis: RedisServer
 ) -> None:
     port = free_port()
-    url = f"ws://127.0.0.1:{port}/news"
+    url = f"ws://127.0.0.1:{port}/rooms/{ROOM}"
     options = ("--bind", f"127.0.0.1:{port}", "--max-requests", "60", "--graceful-timeout", "10")
-    publisher = Publisher(redis.url)
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(serve(worker, APP, *options, REPLAY_REDIS_URL=redis.url))
+        server = stack.enter_context(serve(worker, APP, *options, ROOMS_REDIS_URL=redis.url))
         readers = stack.enter_context(connected(url))
-        stack.enter_context(publisher.running())
+        publisher = stack.enter_context(Publisher(redis.url, ROOM, interval=0.001))
         visits = itertools.count(2)
         wait_until_back(readers, 1, publisher)
         server.signal(signal.SIGHUP)
@@ -152,7 +119,7 @@ def test_client_that_comes_back_misses_nothing_and_hears_nothing_twice(
             exhaust(server)
             wait_until_back(readers, next(visits), publisher)
         server.stop()
-        stack.enter_context(serve(worker, APP, *options, REPLAY_REDIS_URL=redis.url))
+        stack.enter_context(serve(worker, APP, *options, ROOMS_REDIS_URL=redis.url))
         wait_until_back(readers, next(visits), publisher)
         publisher.stop()
         wait_for(lambda: all(reader.numbers[-1] == publisher.count - 1 for reader in readers), 20)

@@ -16,23 +16,20 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from tests.drivers.hubs import redis
 from tests.drivers.peer import wait_until
-from tests.drivers.redisserver import RedisServer, redis_server
+from tests.drivers.redisserver import RedisServer
 from tests.servers import ROOT, Server, paused, start
 from tests.servers.live import child_pids
 from ws4py_middleware.hub.presence import Keys
 from ws4py_middleware.hub.redis import RedisBackplane
 
+__all__ = ["redis"]
+
 pytestmark = pytest.mark.redis
 APP = "tests.entrances.redis_rooms_app:app"
 WORKERS = 4
 Enter = Callable[[], "Visitor"]
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
 
 
 @pytest.fixture(
