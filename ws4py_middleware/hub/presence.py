@@ -25,7 +25,7 @@ __all__ = ["REMOVE", "Change", "Command", "Keys", "Presence", "parse_member", "r
 Command = tuple[str | bytes | int, ...]
 #: A value is a JSON array of a time and the info.
 _MAX_VALUE = MAX_INFO + 100
-#: How many commands a beat has.
+#: How many commands a beat has, and behind them one that asks for the time.
 _BEAT = 7
 #: Removes fields of a hub that is not alive from a hash, if it is (1) or is not (0) in the register; returns
 #: for each whether it was there. Keys: the hash, that which says that the hub is alive, the register.
@@ -75,7 +75,7 @@ class Keys(NamedTuple):
 
     @property
     def hubs(self) -> bytes:
-        """The register of hubs: a sorted set of names, by the time when each was last heard of."""
+        """The register of hubs: a sorted set of names, by the time when each was last heard of; Redis's."""
         return f"{self.prefix}:hubs".encode()
 
 
@@ -108,6 +108,8 @@ class Presence:
         self._was_refused = False
         self._is_told = False
         self._timeout = timeout
+        # What to add to the time that passes here to have Redis's, which is the same for all.
+        self._offset: float | None = None
         self._members: dict[tuple[str, str], bytes] = {}
         self._changed: dict[tuple[str, str], None] = {}
         # Rooms whose hashes are there for a while after the last of this process has touched them.
@@ -138,13 +140,16 @@ class Presence:
         self._times += 1
         self._is_registered = self._was_refused = False
         self._is_told = True
+        self._offset = None  # it may be another machine's by now
         self.tell_all()
 
     def begun(self, answers: Sequence[Any]) -> None:
         """Note what Redis has answered to :meth:`beginning` and :meth:`beat`, nothing of which was fatal."""
+        *others, now = answers
         self._former.clear()
-        self._was_refused = _has_error(answers)
+        self._was_refused = _has_error(others)
         self._is_registered = not self._was_refused
+        self._note_time(now)
 
     def note(self, answers: Sequence[Any], *, is_beat: bool) -> bool:
         """
@@ -153,6 +158,9 @@ class Presence:
         Args:
             is_beat: Whether the first ones are those of :meth:`beat`.
         """
+        if is_beat:
+            answers = list(answers)
+            self._note_time(answers.pop(_BEAT))
         self._was_refused |= _has_error(answers)
         if not is_beat:
             return True
@@ -162,6 +170,11 @@ class Presence:
             self.tell_all()  # it was thought to be dead, or something was not taken
         self._was_refused = False
         return self._is_registered
+
+    def _note_time(self, answer: Any) -> None:
+        match answer:  # an error where that may not be asked; then its own clock has to do
+            case [bytes(seconds), bytes(_)]:
+                self._offset = int(seconds) - time.monotonic()
 
     def rooms(self) -> list[str]:
         """Return the rooms that this process has members in."""
@@ -211,19 +224,23 @@ class Presence:
 
     def beat(self) -> list[Command]:
         """Return what asks whether this hub is thought to be alive, and says that it is."""
-        alive, hubs, now = self._keys.alive(self._name), self._keys.hubs, time.time()
+        alive, hubs = self._keys.alive(self._name), self._keys.hubs
+        # By a clock that differs nobody else may be taken for long gone.
+        now = time.time() if self._offset is None else time.monotonic() + self._offset
+        gone = "-inf" if self._offset is None else f"{now - self._hash_timeout / 1000:.3f}"
         length = int(1000 * self._timeout)
         # What an old connection still had to say, and Redis reads late, registers no name that is void. One
         # that has no memory left refuses to set a key, but not to keep it longer.
         only = ("XX",) if self._is_registered else ()
-        return [  # _BEAT of them
+        return [  # _BEAT of them, and the time
             ("EXISTS", alive),
             ("ZSCORE", hubs, self._name),
             ("PEXPIRE", alive, length),
             ("SET", alive, b"1", "PX", length),
             ("ZADD", hubs, *only, f"{now:.3f}", self._name),
-            ("ZREMRANGEBYSCORE", hubs, "-inf", f"{now - self._hash_timeout / 1000:.3f}"),
+            ("ZREMRANGEBYSCORE", hubs, "-inf", gone),
             ("PEXPIRE", hubs, self._hash_timeout),
+            ("TIME",),
         ]
 
     def ending(self) -> list[Command]:
