@@ -142,3 +142,12 @@ def test_limits_table_row_is_shown_by_its_tests(setting: str) -> None:
     outcome = ROWS[setting][2] if len(ROWS[setting]) > 2 else ""
     for code in re.findall(r"\d{3,4}", outcome):
         assert any(code in source for source in sources), f"none of {SHOWN_BY[setting]} sees {code}"
+
+
+def test_promises_table_has_all_that_limits_are_for_and_a_test_for_each() -> None:
+    told = read_table("promise")
+    assert {name for *_, names in read_table("setting").values() for name in names.split(", ")} <= told.keys()
+    paths = [ROOT / "scripts" / "soak", *(ROOT / "tests").rglob("test_*.py")]
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in paths)
+    for name in told:
+        assert re.search(rf"\b{name}\b|def test_p{int(name[1:]):02}_", tests), name
