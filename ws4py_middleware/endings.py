@@ -271,8 +271,9 @@ class _Worker:
         self._worker = worker
         self._noticed_at: float | None = None
         self._reloads = _count_reloads() if _shown is None else _shown[1]
-        # They are closed when it ends.
-        self._sockets = {f"socket:[{os.fstat(sock.fileno()).st_ino}]" for sock in worker.sockets}
+        # The arbiter closes them when it ends; this worker perhaps has already.
+        fds = [sock.fileno() for sock in worker.sockets]
+        self._sockets = {f"socket:[{os.fstat(fd).st_ino}]" for fd in fds if fd != -1}
 
     @property
     def is_alive(self) -> bool:
@@ -309,8 +310,8 @@ class _Worker:
         return RESTART if settled else None
 
     def _arbiter_listens(self) -> bool | None:
-        if self._worker.cfg.reuse_port:
-            return None  # each worker has sockets of its own
+        if self._worker.cfg.reuse_port or not self._sockets:
+            return None  # each worker has sockets of its own, or it is too late to know them
         try:
             return not self._sockets.isdisjoint(_read_descriptors(self._worker.ppid))
         except OSError:

@@ -91,6 +91,17 @@ def test_arbiter_that_closes_its_sockets_meanwhile_has_ended(worker: Any) -> Non
     assert ask_ending()[0] == GOING_AWAY  # now at once
 
 
+def test_worker_that_has_closed_its_sockets_before_is_known_all_the_same(worker: Any) -> None:
+    """gevent's has, while it serves its last requests; the first WebSocket of all may be one of them."""
+    worker.sockets[0].close()
+    worker.alive = False
+    watch(Manager())
+    assert is_ending()
+    assert ask_ending()[0] == GOING_AWAY, "there are no new workers"
+    worker.nr = worker.max_requests = 5
+    assert ask_ending()[0] == RESTART
+
+
 def test_arbiter_that_still_listens_then_reloads(worker: Any) -> None:
     assert ask_ending()[0] is None
     ending, left = find_ending(lambda seconds: None)
