@@ -352,12 +352,12 @@ def _is_reloaded() -> bool:
     if not _has_reloader():
         return False
     for module in list(sys.modules.values()):
-        path = getattr(module, "__file__", None)
         try:
-            if path and os.stat(path).st_mtime > _since:
+            path = getattr(module, "__file__", None)
+            if isinstance(path, str) and os.stat(path).st_mtime > _since:
                 return True
-        except OSError:
-            continue  # inside an archive, or deleted
+        except (OSError, ImportError):
+            continue  # inside an archive, or deleted; or imported only when it is asked for something
     return False
 
 

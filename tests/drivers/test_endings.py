@@ -226,3 +226,18 @@ def test_reloader_reloads_when_a_module_has_changed(name: str, monkeypatch: pyte
     assert ask_ending() == (RESTART, None)
     monkeypatch.delenv(name)
     assert ask_ending() == (GOING_AWAY, None)
+
+
+class Lazy:
+    """A module that is imported when something of it is asked for; but it is not installed."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise ImportError("no module named that")
+
+
+@pytest.mark.parametrize("module", [Lazy(), types.SimpleNamespace(__file__=object()), None])
+def test_what_is_no_module_has_not_changed(module: Any, worker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    signal.signal(signal.SIGTERM, Uvicorn(reload=True).handle_exit)
+    monkeypatch.setattr(endings, "_since", time.time())
+    monkeypatch.setitem(sys.modules, "odd", module)
+    assert ask_ending() == (GOING_AWAY, None)
