@@ -13,21 +13,22 @@ One thread reads for all. Those at the same place of a room share what was read.
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 import logging
 import threading
 import time
-from _thread import RLock  # never held while anybody waits
+from _thread import RLock  # also under gevent's monkey-patching: nobody waits for it
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from time import monotonic
-from typing import Any
 
 from ..corks import Cork
 from .cursors import Cursor, State
 from .entries import PLAIN, Entry, Page, Place
 from .history import Keeper
+from .locks import Bell, RoomLocks
 from .members import Receiver
 from .table import Seat
 
@@ -47,7 +48,6 @@ _TURN = 16
 _KEYS = 10_000
 #: Seconds for which messages are told with their keys, when somebody has caught up.
 _KEYS_TIME = 10.0
-_STRIPES = 64
 
 
 class Alarm:
@@ -113,7 +113,7 @@ class CatchUp:
     def __init__(self, keeper: Keeper | None, seats: Callable[[str], list[Seat]]) -> None:
         self._keeper = keeper
         self._seats = seats
-        self._stripes: list[Any] = [RLock() for _ in range(_STRIPES)]
+        self._locks = RoomLocks()
         self._feeds: dict[str, Feed] = {}
         self._at_once: OrderedDict[str, int] = OrderedDict()
         self._at_once_count = 0
@@ -121,17 +121,13 @@ class CatchUp:
         # The thread's.
         self._starting = RLock()
         self._is_running = False
-        self._bell = threading.Event()
+        self._bell = Bell()
         self._new: deque[Cursor] = deque()
         self._unblocked: deque[Cursor] = deque()
         self._blocked = 0
         self._rooms: dict[str, dict[Cursor, None]] = {}
         self._alarms: list[Alarm] = []
         self._new_alarms: deque[Alarm] = deque()
-
-    def lock(self, room: str) -> Any:
-        """Return the lock of a room."""
-        return self._stripes[hash(room) % _STRIPES]
 
     # --- members -------------------------------------------------------------------------
 
@@ -146,61 +142,68 @@ class CatchUp:
 
     def begin(self, cursor: Cursor, since: str | None) -> None:
         """Let a member have what comes after an id, or from now on."""
+        self._locks.call(cursor.room, functools.partial(self._begin, cursor, since))
+        self._wake_if_due()
+
+    def _begin(self, cursor: Cursor, since: str | None) -> None:
+        if cursor.state is not State.WAITING:
+            return
         room = cursor.room
         keeper = self._keeper
-        with self.lock(room):
-            if cursor.state is not State.WAITING:
-                return
-            if keeper is None or not keeper.keeps(room):
-                cursor.begin_live(None)
-                return
-            feed = self._feeds.get(room)
-            if feed is None:
-                feed = self._feeds[room] = Feed()
-                if keeper.is_local:
-                    page = keeper.read(room, None, 0)
-                    feed.id, feed.place = page.id, page.place
-            feed.cursors[cursor] = None
-            cursor.has_since = since is not None
-            cursor.fall_behind(since, None)
-            if since is None and feed.place is not None:
-                cursor.id = feed.id
-                cursor.begin_live(feed.place)
-                return
-        self._add(cursor)
+        if keeper is None or not keeper.keeps(room):
+            cursor.begin_live(None)
+            return
+        feed = self._feeds.get(room)
+        if feed is None:
+            feed = self._feeds[room] = Feed()
+            if keeper.is_local:
+                page = keeper.read(room, None, 0)
+                feed.id, feed.place = page.id, page.place
+        feed.cursors[cursor] = None
+        cursor.has_since = since is not None
+        cursor.fall_behind(since, None)
+        if since is None and feed.place is not None:
+            cursor.id = feed.id
+            cursor.begin_live(feed.place)
+        else:
+            self._new.append(cursor)
 
     def end(self, cursor: Cursor) -> None:
         """Let a member have nothing any more."""
-        with self.lock(cursor.room):
-            cursor.end()
-            feed = self._feeds.get(cursor.room)
-            if feed is not None and cursor in feed.cursors:
-                del feed.cursors[cursor]
-                if not feed.cursors:
-                    del self._feeds[cursor.room]
+        self._locks.call(cursor.room, functools.partial(self._end, cursor))
+
+    def _end(self, cursor: Cursor) -> None:
+        cursor.end()
+        feed = self._feeds.get(cursor.room)
+        if feed is not None and cursor in feed.cursors:
+            del feed.cursors[cursor]
+            if not feed.cursors:
+                del self._feeds[cursor.room]
 
     # --- messages ------------------------------------------------------------------------
 
     def publish(self, room: str, make: Callable[[], Entry]) -> int:
         """Keep a message and send it, so that all have them in one order; return how many members get it."""
-        with self.lock(room):
-            return self.deliver(make())
+        count = self._locks.call(room, lambda: self._deliver(make()))
+        self._wake_if_due()
+        return len(self._seats(room)) if count is None else count
 
     def deliver(self, entry: Entry) -> int:
         """Send a message to all in its room; return how many get it."""
-        room = entry.room
-        with self.lock(room):
-            before: tuple[str | None, Place | None] = (None, None)
-            feed = self._feeds.get(room)
-            if feed is not None and entry.place is not None:
-                if feed.place is None:
-                    self._begin_new(feed, None)
-                before = feed.id, feed.place
-                feed.id, feed.place = entry.id, entry.place
-            number = self._note_key(entry)
-            if number or (feed is not None and entry.key is not None and monotonic() < feed.keys_until):
-                entry.tells_key = True
-            return self._send(entry, number, before)
+        return self.publish(entry.room, lambda: entry)
+
+    def _deliver(self, entry: Entry) -> int:
+        before: tuple[str | None, Place | None] = (None, None)
+        feed = self._feeds.get(entry.room)
+        if feed is not None and entry.place is not None:
+            if feed.place is None:
+                self._begin_new(feed, None)
+            before = feed.id, feed.place
+            feed.id, feed.place = entry.id, entry.place
+        number = self._note_key(entry)
+        if number or (feed is not None and entry.key is not None and monotonic() < feed.keys_until):
+            entry.tells_key = True
+        return self._send(entry, number, before)
 
     def _send(self, entry: Entry, number: int, before: tuple[str | None, Place | None]) -> int:
         """Send a message to each in its room; number and before are what was known of it, and of the room."""
@@ -240,7 +243,7 @@ class CatchUp:
         if before[1] is not None and cursor.receiver.is_open:
             # Its queue is full, and messages are dropped: it reads this one when there is room.
             cursor.fall_behind(*before)
-            self._add(cursor)
+            self._new.append(cursor)
         return False
 
     def _had(self, cursor: Cursor, number: int) -> bool:
@@ -251,18 +254,19 @@ class CatchUp:
 
     def ready(self, room: str) -> None:
         """Note that all that is published to a room is heard from now on; it may not have been before."""
-        with self.lock(room):
-            feed = self._feeds.get(room)
-            if feed is None:
-                return
-            due = list(feed.cursors)
-            for cursor in due:
-                if cursor.state is State.LIVE and feed.place is not None:
-                    is_ahead = cursor.place is not None and cursor.place > feed.place
-                    place = cursor.place if is_ahead else feed.place
-                    cursor.fall_behind(cursor.id if is_ahead else feed.id, place)
-        for cursor in due:
-            self._add(cursor)
+        self._locks.call(room, functools.partial(self._note_ready, room))
+        self._wake_if_due()
+
+    def _note_ready(self, room: str) -> None:
+        feed = self._feeds.get(room)
+        if feed is None:
+            return
+        for cursor in feed.cursors:
+            if cursor.state is State.LIVE and feed.place is not None:
+                is_ahead = cursor.place is not None and cursor.place > feed.place
+                place = cursor.place if is_ahead else feed.place
+                cursor.fall_behind(cursor.id if is_ahead else feed.id, place)
+            self._new.append(cursor)
 
     def wait_placed(self, timeout: float) -> None:
         """Wait until it is known where those rooms are that can be read."""
@@ -284,22 +288,30 @@ class CatchUp:
         self._wake()
         return alarm
 
-    def _add(self, cursor: Cursor) -> None:
-        self._new.append(cursor)
-        self._wake()
+    def _wake_if_due(self) -> None:
+        """Let the thread see to who is behind; under no lock of a room, since its start has to wait."""
+        if self._new and not self._locks.is_mine:
+            self._wake()
 
     def _unblock(self, cursor: Cursor) -> None:
         # The thread is there: it does not end as long as anybody is blocked.
         self._unblocked.append(cursor)
-        self._bell.set()
+        self._bell.ring()
 
     def _wake(self) -> None:
         if not self._is_running:
             with self._starting:
                 is_running, self._is_running = self._is_running, True
             if not is_running:
-                threading.Thread(target=self._run, name="ws4py-hub-history", daemon=True).start()
-        self._bell.set()
+                self._start_thread()
+        self._bell.ring()
+
+    def _start_thread(self) -> None:
+        try:
+            threading.Thread(target=self._run, name="ws4py-hub-history", daemon=True).start()
+        except RuntimeError as error:  # the system has no more, or the interpreter exits
+            self._is_running = False
+            logger.warning("members cannot catch up: %s; it is tried again with the next message", error)
 
     def _run(self) -> None:
         pause = 0.0
@@ -308,7 +320,6 @@ class CatchUp:
             has_rung = self._bell.wait(pause or max(0.0, min(_IDLE, alarm_at - monotonic())))
             if pause:
                 time.sleep(pause)
-            self._bell.clear()
             self._take_in()
             pause = self._feed_all()
             if not (has_rung or self._rooms or self._blocked) and self._may_end():
@@ -356,8 +367,7 @@ class CatchUp:
 
     def _feed_room(self, keeper: Keeper, room: str) -> bool:
         """Feed everybody in a room with one page; return whether somebody can take another one."""
-        with self.lock(room):
-            feed = self._feeds.get(room)
+        feed = self._feeds.get(room)
         if feed is None:
             return False
         if feed.place is None:
@@ -382,10 +392,13 @@ class CatchUp:
 
     def _place(self, room: str, feed: Feed, page: Page) -> None:
         """Note where a room is, and let those begin there who want nothing of what was before."""
-        with self.lock(room):
+
+        def place() -> None:
             if feed.place is None:
                 feed.id, feed.place = page.id, page.place
                 self._begin_new(feed, page.place)
+
+        self._locks.call(room, place)
         with self._placed:
             self._placed.notify_all()
 
@@ -397,25 +410,28 @@ class CatchUp:
 
     def _check_place(self, room: str, feed: Feed, page: Page, known: Place | None) -> None:
         """Note a history that has begun anew: it ends before what was published in it."""
-        with self.lock(room):
-            if page.is_end and known is not None and page.place < known and feed.place == known:
+
+        def begin_anew() -> None:
+            if feed.place == known:
                 feed.id, feed.place = page.id, page.place
+
+        if page.is_end and known is not None and page.place < known:
+            self._locks.call(room, begin_anew)
 
     def _feed_group(self, feed: Feed, cursors: Iterable[Cursor], page: Page, start: int) -> None:
         some = iter(cursors)
         while turn := list(itertools.islice(some, _TURN)):
             with Cork():
                 for cursor in turn:
-                    with self.lock(cursor.room):
-                        can_go_on = cursor.state is State.BEHIND and self._feed(feed, cursor, page, start)
-                    if not can_go_on:
+                    feed_one = functools.partial(self._feed, feed, cursor, page, start)
+                    if not self._locks.call(cursor.room, feed_one):
                         del self._rooms[cursor.room][cursor]
             time.sleep(0)
 
     def _feed(self, feed: Feed, cursor: Cursor, page: Page, start: int) -> bool:
         """Feed one with what it takes of a page; return whether it can take another one."""
-        if not cursor.receiver.is_open:
-            return False  # it leaves by itself, and takes nothing
+        if cursor.state is not State.BEHIND or not cursor.receiver.is_open:
+            return False  # who is gone leaves by itself, and takes nothing
         waker = _Waker(self._unblock, cursor)
         entries = page.entries[start:]
         if (entries or page.has_gap) and not cursor.has_room(waker):
