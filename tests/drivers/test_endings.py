@@ -229,15 +229,16 @@ def test_reloader_reloads_when_a_module_has_changed(name: str, monkeypatch: pyte
 
 
 class Lazy:
-    """A module that is imported when something of it is asked for; but it is not installed."""
+    """A module that is imported when it is asked for a file; but it is not installed."""
 
-    def __getattr__(self, name: str) -> Any:
+    @property
+    def __file__(self) -> str:
         raise ImportError("no module named that")
 
 
-@pytest.mark.parametrize("module", [Lazy(), types.SimpleNamespace(__file__=object()), None])
-def test_what_is_no_module_has_not_changed(module: Any, worker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("make", [Lazy, lambda: types.SimpleNamespace(__file__=object()), lambda: None])
+def test_what_is_no_module_has_not_changed(make: Any, worker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     signal.signal(signal.SIGTERM, Uvicorn(reload=True).handle_exit)
-    monkeypatch.setattr(endings, "_since", time.time())
-    monkeypatch.setitem(sys.modules, "odd", module)
+    monkeypatch.setattr(endings, "_since", time.time() + 60)
+    monkeypatch.setitem(sys.modules, "odd", make())
     assert ask_ending() == (GOING_AWAY, None)
