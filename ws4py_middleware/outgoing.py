@@ -88,6 +88,7 @@ class Outgoing:
         "ended_at",
         "fd",
         "held",
+        "keeps_oldest",
         "loop",
         "paused",
         "released",
@@ -111,6 +112,8 @@ class Outgoing:
         self.released = False
         #: The thread that has it, and nobody else gives it a turn; 0: the loop has.
         self.held = 0
+        #: Whether ``queue_policy="drop-oldest"`` drops the newest: what is queued is thought to have arrived.
+        self.keeps_oldest = False
         #: Whether the loop is asked for a turn when it has this link again.
         self.turn_due = False
         #: The time for which the loop was asked to come back; ``None``: it was not.
@@ -354,11 +357,11 @@ class Outgoing:
         limit = policy.write_limit
         if waiting + size <= limit:
             return True
-        if droppable and policy.queue_policy == "drop-oldest":
+        if droppable and policy.queue_policy == "drop-oldest" and not self.keeps_oldest:
             while conn.backlog + size > limit and conn.drop_oldest():
                 pass
             return conn.backlog + size <= limit
-        if droppable and policy.queue_policy == "drop-newest":
+        if droppable and policy.queue_policy in ("drop-oldest", "drop-newest"):
             return False
         reason = f"more than {limit} bytes wait for a peer that does not take them"
         conn.fail(CloseCode.TRY_AGAIN_LATER, reason, monotonic(), discard=True)

@@ -241,6 +241,56 @@ def test_peer_that_does_not_read_while_it_catches_up_costs_no_more_than_what_may
     house.host.wait_until(lambda: house.hub.rooms() == [])
 
 
+@pytest.mark.parametrize("queue_policy", ["drop-oldest", "drop-newest"])
+def test_peer_that_does_not_read_loses_no_message_of_a_room(house: House, queue_policy: Any) -> None:
+    """What the handler sends by itself is dropped; what is of a room comes later."""
+    house.hub = Hub(history=1000)
+    policy = QUIET.replace(write_high_water=8192, write_limit=16384, queue_policy=queue_policy)
+    ann, peer = house.visit("red", resume={}, policy=policy, pair=house.host.socketpair)
+    house.read(peer)
+    for number in range(600):
+        house.hub.publish("red", f"{number} ".ljust(1000, "x"))
+        if number % 10 == 9:
+            ann.send("direct ".ljust(4000, "x"))
+        assert ann.stats().queued <= 16384
+    assert ann.stats().messages_dropped
+    numbers: list[int] = []
+    while 599 not in numbers:
+        text = peer.read()
+        if text[0] == MARK:
+            numbers.append(int(json.loads(text[1:])["data"].split()[0]))
+    assert numbers == list(range(600))
+    peer.finish()
+
+
+@pytest.mark.parametrize(("since", "is_whole"), [("0", True), (None, False)])
+def test_who_has_said_where_to_begin_loses_no_message_without_the_subprotocol(
+    since: str | None, is_whole: bool
+) -> None:
+    host = ThreadHost()
+    try:
+        hub = Hub(history=1000)
+        hub.publish("red", "first")
+        recorder = Recorder()
+        recorder.hub = hub
+        recorder.policy = QUIET.replace(write_high_water=8192, write_limit=16384, queue_policy="drop-oldest")
+        recorder.on_opened = lambda: recorder.join("red", since=since)  # type: ignore[method-assign]
+        peer = host.connect(recorder, pair=host.socketpair)
+        if is_whole:
+            assert peer.read() == "first"
+        wait_until(lambda: hub.publish("red", "here") == 1)
+        for number in range(600):
+            hub.publish("red", f"{number} ".ljust(1000, "x"))
+        numbers: list[int] = []
+        while 599 not in numbers:
+            text = peer.read()
+            numbers += [] if text == "here" else [int(text.split()[0])]
+        assert (numbers == list(range(600))) is is_whole
+        peer.finish()
+    finally:
+        host.close()
+
+
 def test_connection_may_end_while_it_catches_up(house: Keeping) -> None:
     house.hub = Hub(history=5000)
     for number in range(3000):

@@ -160,6 +160,8 @@ class CatchUp:
                 page = keeper.read(room, None, 0)
                 feed.id, feed.place = page.id, page.place
         feed.cursors[cursor] = None
+        if cursor.style != PLAIN or since is not None:
+            cursor.keep_oldest()
         cursor.has_since = since is not None
         cursor.fall_behind(since, None)
         if since is None and feed.place is not None:

@@ -112,6 +112,12 @@ class Cursor:
             self.is_told = self.is_told or "id" in fields
             self.send(build_note(self.style, self.room, **fields))
 
+    def keep_oldest(self) -> None:
+        """Let none be dropped that it has taken already; one that is not taken is read again."""
+        keep: Callable[[], None] | None = getattr(self.receiver, "_keep_oldest", None)
+        if keep is not None:
+            keep()
+
     def has_room(self, waker: Any) -> bool:
         """Return whether more can be sent now; else the waker is set when it can, or the peer is gone."""
         ask: Callable[[Any], bool] | None = getattr(self.receiver, "_has_room", None)

@@ -91,6 +91,12 @@ class InRooms:
         link = self._link
         return link is None or bool(link.ask_room(waker))
 
+    def _keep_oldest(self) -> None:
+        """Let nothing be dropped that was queued: a room takes it for sent."""
+        link = self._link
+        if link is not None:
+            link.keeps_oldest = True
+
     def _leave_rooms(self) -> None:
         if self._resuming is not None:
             self._resuming.end()

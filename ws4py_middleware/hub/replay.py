@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import json
-import threading
+from _thread import RLock  # never held while anybody waits
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +74,7 @@ class Replay:
     def __init__(self, websocket: Any) -> None:
         self._websocket = websocket
         self._take = websocket.received_message
-        self._lock = threading.Lock()
+        self._lock: Any = RLock()
         self._ids: dict[str, str] = {}
         #: Rooms that wait for the client's first message; ``None`` when it has come.
         self._waiting: list[tuple[CatchUp, Cursor, str | None]] | None = []
@@ -131,16 +131,16 @@ class Replay:
         """Let a room begin, now or when the client has said where it was."""
         with self._lock:
             waiting = self._waiting
-            if waiting is not None:
+            if waiting is None:
+                since = self._ids.pop(cursor.room, since)
+            else:
                 waiting.append((catchup, cursor, since))
-                link = self._link
-                if self._alarm is None and link is not None:
-                    timeout = link.policy.open_timeout
-                    if timeout is not None:
-                        self._alarm = catchup.call_later(monotonic() + timeout, self._time_out)
-                return
-            since = self._ids.pop(cursor.room, since)
-        catchup.begin(cursor, since)
+        if waiting is None:
+            catchup.begin(cursor, since)
+        elif self._alarm is None and self._link is not None:
+            timeout = self._link.policy.open_timeout
+            if timeout is not None:
+                self._alarm = catchup.call_later(monotonic() + timeout, self._time_out)
 
     def _begin(self, ids: dict[str, str]) -> None:
         with self._lock:
