@@ -15,10 +15,13 @@ from collections.abc import Callable, Hashable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-import gevent
-from gevent.event import Event
-from gevent.exceptions import LoopExit
-from gevent.monkey import get_original
+from .extras import needs
+
+with needs("gevent", "gevent", __name__):
+    import gevent
+    from gevent.event import Event
+    from gevent.exceptions import LoopExit
+    from gevent.monkey import get_original
 
 from .link import Link
 from .registry import Registry

@@ -29,10 +29,13 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import Any
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.multiprocess import mark_process_dead
-from prometheus_client.registry import Collector
+from .extras import needs
+
+with needs("prometheus_client", "prometheus", __name__):
+    from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Metric
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+    from prometheus_client.multiprocess import mark_process_dead
+    from prometheus_client.registry import Collector
 
 from .figures import ManagerStats, on_enter, process_stats
 

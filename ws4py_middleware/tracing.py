@@ -25,11 +25,22 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from opentelemetry import context as contexts
-from opentelemetry import propagate, trace
-from opentelemetry.context import Context
-from opentelemetry.propagators.textmap import Getter
-from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
+from .extras import needs
+
+with needs("opentelemetry", "opentelemetry", __name__):
+    from opentelemetry import context as contexts
+    from opentelemetry import propagate, trace
+    from opentelemetry.context import Context
+    from opentelemetry.propagators.textmap import Getter
+    from opentelemetry.trace import (
+        NonRecordingSpan,
+        Span,
+        SpanKind,
+        Status,
+        StatusCode,
+        Tracer,
+        TracerProvider,
+    )
 
 from ._version import __version__
 from .admission import get_address

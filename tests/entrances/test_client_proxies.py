@@ -220,7 +220,7 @@ def test_without_socksio_nothing_is_dialed_and_the_error_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "socksio", None)
     with scripted(Visit.wait_end) as relay:
-        with pytest.raises(ImportError, match=r"pip install 'ws4py_middleware\[socks\]'"):
+        with pytest.raises(ImportError, match=r'pip install "ws4py_middleware\[socks\]"'):
             get_hello("ws://server.example/", proxy=f"socks5://127.0.0.1:{relay.port}")
         assert not relay.visits
 

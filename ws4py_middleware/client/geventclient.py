@@ -28,11 +28,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
-import gevent
-import gevent.socket
-import gevent.ssl
-from gevent.monkey import get_original
-from gevent.queue import Empty
+from ..extras import needs
+
+with needs("gevent", "gevent", __name__):
+    import gevent
+    import gevent.socket
+    import gevent.ssl
+    from gevent.monkey import get_original
+    from gevent.queue import Empty
 
 from ..greenlets import GreenletManager
 from ..handover import from_socket

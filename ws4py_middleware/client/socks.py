@@ -10,6 +10,7 @@ import contextlib
 from typing import Any
 
 from ..exc import HandshakeError
+from ..extras import needs
 from .answers import Part, receive
 from .proxies import Proxy
 from .steps import Send, build_where
@@ -51,12 +52,8 @@ def ask_socks(proxy: Proxy, host: str, port: int) -> Part[bytes]:
         HandshakeError: The proxy refuses, or speaks something else.
         ImportError: socksio is not installed; raised at once, before anything is sent.
     """
-    try:
+    with needs("socksio", "socks", "a SOCKS proxy"):
         import socksio
-    except ImportError:
-        raise ImportError(
-            "a SOCKS proxy needs the package socksio: pip install 'ws4py_middleware[socks]'"
-        ) from None
     return _Talk(proxy, socksio).ask(host, port)
 
 

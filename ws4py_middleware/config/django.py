@@ -30,12 +30,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django import conf  # not its settings: who looks at this module must not set them up
-from django.contrib.auth import get_user
-from django.contrib.sessions.middleware import SessionMiddleware
-from django.core import asgi, wsgi
-from django.db import close_old_connections, connections
-from django.http import HttpRequest, HttpResponse, parse_cookie
+
+from ..extras import needs
+
+with needs("django", "django", __name__):
+    from django import conf  # not its settings: who looks at this module must not set them up
+    from django.contrib.auth import get_user
+    from django.contrib.sessions.middleware import SessionMiddleware
+    from django.core import asgi, wsgi
+    from django.db import close_old_connections, connections
+    from django.http import HttpRequest, HttpResponse, parse_cookie
 
 from ..contexts import around
 from .routes import Config, find_entrance, read_config

@@ -32,8 +32,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-import flask
-from flask.globals import app_ctx
+from ..extras import needs
+
+with needs("flask", "flask", __name__):
+    import flask
+    from flask.globals import app_ctx
 
 from ..routing import Authorize
 from ..wsgi import WebSocketMiddleware

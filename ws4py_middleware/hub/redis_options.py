@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..extras import needs
 from .presence import Keys
 
 __all__ = ["POLICIES", "Options"]
@@ -50,12 +51,8 @@ class Options:
                 raise ValueError(f"{name} is more than 0, not {getattr(self, name)!r}")
         if not self.prefix or ":" in self.prefix:
             raise ValueError(f"prefix is what keys begin with, without a colon; not {self.prefix!r}")
-        try:
+        with needs("redis", "redis", 'Hub("redis://...")'):
             from redis.connection import parse_url
-        except ImportError as error:
-            raise ImportError(
-                'Hub("redis://...") needs redis-py: pip install "ws4py_middleware[redis]"', name="redis"
-            ) from error
         parse: Callable[[str], dict[str, Any]] = parse_url
         return parse(self.url)
 

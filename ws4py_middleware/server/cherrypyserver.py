@@ -55,9 +55,12 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import cherrypy
-from cherrypy.process import plugins
-from cherrypy.process.wspbus import ChannelFailures
+from ..extras import needs
+
+with needs("cherrypy", "cherrypy", __name__):
+    import cherrypy
+    from cherrypy.process import plugins
+    from cherrypy.process.wspbus import ChannelFailures
 
 from ..admission import check_rate
 from ..config import ConfigError

@@ -21,10 +21,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import gevent
-from gevent.pool import Pool
-from gevent.pywsgi import WSGIHandler
-from gevent.pywsgi import WSGIServer as _WSGIServer
+from ..extras import needs
+
+with needs("gevent", "gevent", __name__):
+    import gevent
+    from gevent.pool import Pool
+    from gevent.pywsgi import WSGIHandler
+    from gevent.pywsgi import WSGIServer as _WSGIServer
 
 from ..greenlets import GreenletManager
 from ..opening import MANAGER
