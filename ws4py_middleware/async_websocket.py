@@ -74,7 +74,7 @@ class WebSocket(_WebSocket):
         super().__init__(sock, protocols, extensions, environ, heartbeat_freq)
         self.proto = proto
 
-    def send(  # type: ignore[override]
+    def send(  # type: ignore[override]  # may be awaited, too
         self, payload: str | Buffer | Message | Iterable[Any], binary: bool = False
     ) -> Queued:
         """
@@ -86,16 +86,18 @@ class WebSocket(_WebSocket):
         super().send(payload, binary)
         return Queued(self)
 
-    def ping(self, message: str | Buffer = b"") -> Queued:  # type: ignore[override]
+    def ping(self, message: str | Buffer = b"") -> Queued:  # type: ignore[override]  # may be awaited, too
         """Send a ping; :meth:`ponged` takes the answer."""
         super().ping(message)
         return Queued(self)
 
+    # What it returns may be awaited, too.
     def close(self, code: int | None = 1000, reason: str = "") -> Queued:  # type: ignore[override]
         """Begin the closing handshake, and do not wait for its end."""
         super().close(code, reason)
         return Queued(self)
 
+    # A coroutine here.
     async def receive(self, timeout: float | None = None) -> Message | None:  # type: ignore[override]
         """
         Wait for the next message; for handlers that are functions, and for tasks of one's own.
@@ -124,13 +126,13 @@ class WebSocket(_WebSocket):
         link = self._link
         if link is None:
             raise RuntimeError("it is not connected yet; opened() is the first place to wait in")
-        return link  # type: ignore[return-value]
+        return link  # type: ignore[return-value]  # tasks make no other
 
 
 class EchoWebSocket(WebSocket, _EchoWebSocket):
     """Send each message back as it came."""
 
-    async def received_message(self, message: Message) -> None:  # type: ignore[override]
+    async def received_message(self, message: Message) -> None:  # type: ignore[override]  # a coroutine here
         """Send the message back."""
         _EchoWebSocket.received_message(self, message)
         await Queued(self)

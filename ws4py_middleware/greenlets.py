@@ -122,7 +122,7 @@ class GreenletManager(Registry):
         self._alarm: Any = self._hub.loop.timer(0)
         self._round: Any = self._hub.loop.async_(ref=False)
         self._next_round: list[Event] = []
-        self._emptied = Event()  # type: ignore[assignment]
+        self._emptied = Event()  # type: ignore[assignment]  # does the same
 
     # --- what links ask for: any greenlet, any thread ----------------------------------------
 
@@ -253,7 +253,7 @@ class GreenletManager(Registry):
     def _disown(self) -> None:
         super()._disown()
         seats, self._seats = self._seats, {}
-        self._emptied = Event()  # type: ignore[assignment]
+        self._emptied = Event()  # type: ignore[assignment]  # does the same
         self._thread = _get_thread()
         loop: Any = self._hub.loop
         if loop is None:

@@ -102,7 +102,7 @@ def expose(registry: CollectorRegistry = REGISTRY, *, interval: float = 5.0) -> 
 def child_exit(server: Any, worker: Any) -> None:
     """Have the gauges of a worker that has ended forgotten; a hook of gunicorn's."""
     if os.environ.get(_DIRECTORY):
-        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # it has no types
 
 
 class WebSocketCollector(Collector):
@@ -130,6 +130,7 @@ class _Publisher:
             attribute: Counter(name, text, registry=None) for attribute, (name, text) in _COUNTERS.items()
         }
         self._gauges = {
+            # The mode is one of a few strings, and the table's are among them.
             attribute: Gauge(name, text, registry=None, multiprocess_mode=mode)  # type: ignore[arg-type]
             for attribute, (name, text, mode) in _GAUGES.items()
         }

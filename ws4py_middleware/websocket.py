@@ -457,7 +457,7 @@ class WebSocket(InRooms):
     def _new_link(self, kind: type[Link], transport: Any, conn: Any, loop: Any) -> Link:
         if self._side is Side.SERVER and self.subprotocol == SUBPROTOCOL:
             self._resuming = Replay(self)
-            kind = replaying_link(kind)  # type: ignore[arg-type]
+            kind = replaying_link(kind)  # type: ignore[arg-type]  # of any kind
         return kind(self, transport, conn, loop)
 
     def _bind(self, link: Link) -> Link:

@@ -121,6 +121,7 @@ class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
 
     # --- the end ---------------------------------------------------------------------------------
 
+    # What it returns may be awaited, too.
     def close(self, code: int | None = 1000, reason: str = "") -> Queued:  # type: ignore[override]
         """
         Begin the closing handshake; see :meth:`.WebSocket.close`. Without a connection, do nothing.
@@ -132,13 +133,14 @@ class AsyncWebSocketClient(ClientBase, AsyncWebSocket):
             self._reconnecting.stop()
         return super().close(code, reason) if self._link is not None else Queued(self)
 
+    # A coroutine here.
     async def receive(self, timeout: float | None = None) -> Message | None:  # type: ignore[override]
         """Wait for the next message; see :meth:`.AsyncWebSocket.receive`."""
         if self._reconnecting is None:
             return self._note_taken(await super().receive(timeout))
         return self._note_taken(await self._reconnecting.receive(super().receive, timeout))
 
-    async def run(self) -> None:  # type: ignore[override]
+    async def run(self) -> None:  # type: ignore[override]  # a coroutine here
         """
         Wait until the connection has ended; who reconnects in :meth:`closed` goes on.
 

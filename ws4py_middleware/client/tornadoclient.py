@@ -155,7 +155,7 @@ class TornadoWebSocketClient(AsyncWebSocketClient):
         self.io_loop = io_loop
         self._connecting: Connecting | None = None
 
-    def connect(self) -> Connecting:  # type: ignore[override]
+    def connect(self) -> Connecting:  # type: ignore[override]  # may be awaited, too
         """
         Begin to connect, and return at once; any thread may, and the loop need not run yet.
 
@@ -177,6 +177,7 @@ class TornadoWebSocketClient(AsyncWebSocketClient):
             raise RuntimeError("it is about to be connected already; wait for that, or cancel() it")
         if self.is_open:
             raise RuntimeError("it is connected already; close() it first")
+        # Each loop of tornado is one of asyncio.
         loop = _find_loop() if self.io_loop is None else self.io_loop.asyncio_loop  # type: ignore[attr-defined]
         connecting = Connecting(loop)
         loop.call_soon_threadsafe(self._start_attempt, connecting)

@@ -167,7 +167,7 @@ def user_of(environ: Mapping[str, Any]) -> Any:
     request.COOKIES = parse_cookie(_find_cookies(environ))
     SessionMiddleware(lambda request: HttpResponse()).process_request(request)
     # After a change of SECRET_KEY the session would get a new name, which nobody could tell the browser.
-    request.session.cycle_key = lambda: None  # type: ignore[method-assign]
+    request.session.cycle_key = lambda: None  # type: ignore[method-assign]  # see above
     return get_user(request)
 
 

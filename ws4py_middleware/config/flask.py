@@ -85,7 +85,7 @@ class WebSockets:
             around_authorize=functools.partial(_in_request_context, app),
         )
         middleware = config.wrap(WebSocketMiddleware, app.wsgi_app, **self.options)
-        app.wsgi_app = middleware  # type: ignore[method-assign]
+        app.wsgi_app = middleware  # type: ignore[method-assign]  # as Flask wants it wrapped
         app.extensions["websockets"] = middleware
 
 

@@ -370,4 +370,4 @@ def _address(value: Any) -> Address:
     """Cut the flow and scope off an IPv6 address, as ws4py does."""
     if isinstance(value, tuple):
         return value[0], value[1]
-    return value  # type: ignore[no-any-return]
+    return value  # type: ignore[no-any-return]  # the str of a Unix socket

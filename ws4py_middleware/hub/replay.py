@@ -192,7 +192,7 @@ class _Escaping:
     def send_message(self, data: Buffer, is_text: bool) -> None:
         if is_text and data[:1] == MARK:
             data = MARK + data
-        super().send_message(data, is_text)  # type: ignore[misc]
+        super().send_message(data, is_text)  # type: ignore[misc]  # a link's
 
     def send_fragment(self, data: Buffer, is_text: bool, *, first: bool, fin: bool) -> None:
         if is_text and (first or self._is_empty):
@@ -203,12 +203,12 @@ class _Escaping:
                 return
             if data[:1] == MARK:
                 data = MARK + data
-        super().send_fragment(data, is_text, first=first, fin=fin)  # type: ignore[misc]
+        super().send_fragment(data, is_text, first=first, fin=fin)  # type: ignore[misc]  # a link's
 
     def send_prepared(self, message: PreparedMessage) -> bool:
         if message.is_text and message.data[:1] == MARK and not isinstance(message, Marked):
             message = PreparedMessage(MARK + message.data, True)
-        sent: bool = super().send_prepared(message)  # type: ignore[misc]
+        sent: bool = super().send_prepared(message)  # type: ignore[misc]  # a link's
         return sent
 
 

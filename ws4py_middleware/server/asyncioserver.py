@@ -153,7 +153,7 @@ class WebSocketProtocol(StreamProtocol):
             environ=environ,
         )
         if is_async(self.handler_cls):
-            websocket.proto = self  # type: ignore[attr-defined]
+            websocket.proto = self  # type: ignore[attr-defined]  # those have it
         head = upgrade.build_response()
         if claim is not None:
             claim.enter()

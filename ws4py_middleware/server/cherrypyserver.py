@@ -112,7 +112,7 @@ class _State:
     trace: Trace = UNTRACED
 
 
-class _Refusal(cherrypy.HTTPError):  # type: ignore[misc, unused-ignore]
+class _Refusal(cherrypy.HTTPError):  # type: ignore[misc, unused-ignore]  # its base has no types
     """The answer to an upgrade that is refused: a line of text, and whatever headers belong to it."""
 
     def __init__(self, error: HandshakeError, hop_by_hop: bool) -> None:
@@ -132,7 +132,7 @@ class _Refusal(cherrypy.HTTPError):  # type: ignore[misc, unused-ignore]
         response.body = (self.error.msg + "\n").encode()
 
 
-class WebSocketTool(cherrypy.Tool):  # type: ignore[misc, unused-ignore]
+class WebSocketTool(cherrypy.Tool):  # type: ignore[misc, unused-ignore]  # its base has no types
     """The opening handshake, for the paths where it is switched on; see this module's text."""
 
     def __init__(self) -> None:
@@ -222,6 +222,7 @@ class WebSocketTool(cherrypy.Tool):  # type: ignore[misc, unused-ignore]
             check_rate(state.environ, found.policy)
             make = found.handler
             if found.heartbeat_freq is not None:
+                # A partial is called as the class is.
                 make = functools.partial(make, heartbeat_freq=found.heartbeat_freq)  # type: ignore[assignment]
             is_gevent = find(state.environ, None).is_gevent(state.environ, None)
             managers = cherrypy.engine.publish(_MANAGER, is_gevent)
@@ -329,7 +330,7 @@ def _at(priority: int) -> Callable[[Any], Any]:
     return mark
 
 
-class WebSocketPlugin(plugins.SimplePlugin):  # type: ignore[misc, unused-ignore]
+class WebSocketPlugin(plugins.SimplePlugin):  # type: ignore[misc, unused-ignore]  # its base has no types
     """
     Run the WebSockets of the process, and end them with the engine.
 

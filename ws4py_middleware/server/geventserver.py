@@ -41,7 +41,7 @@ __all__ = ["GEventWebSocketPool", "WSGIServer", "WebSocketWSGIHandler"]
 _LEAVE_TIMEOUT = 0.2
 
 
-class GEventWebSocketPool(Pool):  # type: ignore[misc, unused-ignore]
+class GEventWebSocketPool(Pool):  # type: ignore[misc, unused-ignore]  # its base has no types
     """
     The greenlets of WebSockets, one each.
 
@@ -82,7 +82,7 @@ class GEventWebSocketPool(Pool):  # type: ignore[misc, unused-ignore]
         self.join(timeout=_LEAVE_TIMEOUT)
 
 
-class WebSocketWSGIHandler(WSGIHandler):  # type: ignore[misc, unused-ignore]
+class WebSocketWSGIHandler(WSGIHandler):  # type: ignore[misc, unused-ignore]  # its base has no types
     """Give the WebSocket that an application makes to the server's pool; all else is gevent's."""
 
     def run_application(self) -> None:
@@ -115,7 +115,7 @@ class WebSocketWSGIHandler(WSGIHandler):  # type: ignore[misc, unused-ignore]
             super().finalize_headers()
 
 
-class WSGIServer(_WSGIServer):  # type: ignore[misc, unused-ignore]
+class WSGIServer(_WSGIServer):  # type: ignore[misc, unused-ignore]  # its base has no types
     """
     gevent's WSGI server, whose :attr:`pool` has the WebSockets.
 
