@@ -326,6 +326,12 @@ class Registry(ABC):
         drain.on_deadline(now)
         return drain
 
+    def hasten(self, timeout: float) -> None:
+        """Let the drain that has begun, if one has, end within so many seconds."""
+        if self._drain is not None:
+            self._drain.hasten(monotonic() + timeout)
+            self._drain.on_deadline(monotonic())
+
     def _finish(self, drain: Drain) -> bool:
         """Wait for the end of a drain; return whether this can wait, else it goes on by itself."""
         while len(self):

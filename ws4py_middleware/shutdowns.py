@@ -4,7 +4,8 @@ Shutdowns: close the WebSockets of an event loop before its web server ends.
 ASGI servers tell the application of their end, by ``lifespan.shutdown``, when they have waited for
 its connections, or have cut them. So SIGTERM and SIGINT are heard here first, from the first
 WebSocket on: all are closed with 1001 (1012 where :mod:`.endings` knows of a reload), and when they
-are, ``drain_grace`` seconds after the last at most, the server hears of the signal. There are two ways
+are, ``drain_grace`` seconds after the last at most, the server hears of the signal. A second SIGINT, Ctrl-C
+pressed again, closes and cuts at once those that are left. There are two ways
 for it to have asked for that, and both are public:
 
 * a handler by ``signal.signal()``, as uvicorn's and Daphne's: one of ours is put in its place, which
@@ -36,6 +37,9 @@ from .tasks import TaskManager
 __all__ = ["chain_signals"]
 
 _NUMBERS = (signal.SIGTERM, signal.SIGINT)
+
+#: How long connections have for their end when somebody is in a hurry; seconds.
+_HURRY = 0.25
 
 _chained: weakref.WeakSet[TaskManager] = weakref.WeakSet()
 
@@ -76,11 +80,16 @@ class _Shutdown:
         self.loop = manager.loop
         self._manager = manager
         self._task: asyncio.Task[None] | None = None
+        self._is_interrupted = False
 
-    def begin(self, then: Callable[[], Any]) -> None:
-        """Close all connections, and then do something; in the loop's thread."""
+    def begin(self, number: int, then: Callable[[], Any]) -> None:
+        """Close all connections because of a signal, and then do something; in the loop's thread."""
         if self._task is None:
             self._task = self.loop.create_task(self._end())
+        elif self._is_interrupted and number == signal.SIGINT:
+            # Who presses Ctrl-C again does not want to wait. A second SIGTERM is often the first one's echo.
+            self._manager.hasten(_HURRY)
+        self._is_interrupted |= number == signal.SIGINT
         # Not in the task: what a handler raises, such as KeyboardInterrupt, is for the loop.
         self._task.add_done_callback(lambda task: then())
 
@@ -108,7 +117,7 @@ class _Chained:
         loop = self._shutdown.loop
         if loop.is_running():
             then = functools.partial(self.previous, number, None)
-            loop.call_soon_threadsafe(self._shutdown.begin, then)
+            loop.call_soon_threadsafe(self._shutdown.begin, number, then)
         else:
             self.previous(number, frame)
 
@@ -127,13 +136,12 @@ class _Relayed:
         shutdown.loop.add_reader(self._reader, self._read)
 
     def _read(self) -> None:
-        numbers = os.read(self._reader, 4096)
-        late = bytes(number for number in numbers if number in _NUMBERS)
-        now = bytes(number for number in numbers if number not in _NUMBERS)
-        if now:
-            self._pass_on(now)
-        if late:
-            self._shutdown.begin(functools.partial(self._pass_on, late))
+        for number in os.read(self._reader, 4096):
+            pass_on = functools.partial(self._pass_on, bytes([number]))
+            if number in _NUMBERS:
+                self._shutdown.begin(number, pass_on)
+            else:
+                pass_on()
 
     def _pass_on(self, numbers: bytes) -> None:
         with contextlib.suppress(OSError):  # the loop has its own ideas of who reads what

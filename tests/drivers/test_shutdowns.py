@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from ws4py_middleware import WebSocket
+from ws4py_middleware.core.policy import Policy
 from ws4py_middleware.shutdowns import chain_signals
 from ws4py_middleware.tasks import TaskManager
 
@@ -64,3 +68,48 @@ def test_loops_one_after_the_other(managers: list[TaskManager], heard: Heard) ->
     for ends in (False, False, True):
         asyncio.run(asyncio.wait_for(main(ends=ends), 10))
     assert heard == [[True]]
+
+
+class Patient(WebSocket):
+    policy = Policy(drain_window=40, drain_grace=20)
+
+
+@pytest.mark.parametrize("way", ["handler", "descriptor"])
+def test_who_presses_ctrl_c_again_waits_no_longer(way: str) -> None:
+    interrupt = signal.getsignal(signal.SIGINT)
+    heard: list[int] = []
+
+    def hear(number: int = 0, frame: object = None) -> None:
+        heard.append(signal.SIGINT)
+
+    async def main() -> None:
+        if way == "handler":
+            signal.signal(signal.SIGINT, hear)
+        else:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, hear)
+        manager = TaskManager()
+        pairs = [socket.socketpair() for _ in range(3)]
+        for _, ours in pairs:
+            manager.add(Patient(ours))
+        assert chain_signals(manager)
+        os.kill(os.getpid(), signal.SIGINT)
+        while not manager.closing:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
+        assert (len(manager), heard) == (3, [])
+        os.kill(os.getpid(), signal.SIGINT)
+        while len(heard) < 2:
+            await asyncio.sleep(0.01)
+        assert not len(manager)
+        for peer, _ in pairs:
+            with peer:
+                assert peer.recv(100)[2:4] == (1001).to_bytes(2, "big")  # each was told, and is cut
+                assert peer.recv(100) == b""
+
+    began = time.monotonic()
+    try:
+        asyncio.run(asyncio.wait_for(main(), 20))
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
+    assert time.monotonic() - began < 5
