@@ -274,7 +274,11 @@ def test_who_has_said_where_to_begin_loses_no_message_without_the_subprotocol(
         recorder = Recorder()
         recorder.hub = hub
         recorder.policy = QUIET.replace(write_high_water=8192, write_limit=16384, queue_policy="drop-oldest")
-        recorder.on_opened = lambda: recorder.join("red", since=since)  # type: ignore[method-assign]
+
+        def join() -> None:
+            recorder.join("red", since=since)
+
+        recorder.on_opened = join  # type: ignore[method-assign]
         peer = host.connect(recorder, pair=host.socketpair)
         if is_whole:
             assert peer.read() == "first"

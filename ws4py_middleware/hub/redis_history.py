@@ -43,13 +43,14 @@ def make_key(origin: bytes, number: int) -> str:
 class KeptItem(Item):
     """A message on its way to a room that keeps it."""
 
-    __slots__ = ("_args", "_keys", "number")
+    __slots__ = ("_args", "_is_late", "_keys", "number")
 
     def __init__(
         self, channel: bytes, wire: bytes, number: int, keys: tuple[bytes, ...], span: Span, stay: int
     ):
         super().__init__(channel, wire)
         self.number = number
+        self._is_late = False
         self._keys = keys
         window = "" if span.seconds is None else str(int(1000 * span.seconds))
         expiry = int(window or stay)
@@ -57,6 +58,9 @@ class KeptItem(Item):
 
     def command(self) -> Command:
         """Return what keeps it and publishes it, unless that was done before."""
+        if self._is_late:
+            # The Redis may have it, and only its answer got lost; and may have forgotten the script since.
+            return ("EVAL", WRITE, 3, *self._keys, *self._rest(b"0"))
         return ("EVALSHA", WRITE_SHA, 3, *self._keys, *self._rest(b"0"))
 
     def command_again(self) -> Command:
@@ -68,7 +72,8 @@ class KeptItem(Item):
         return ("PUBLISH", self.channel, renumber(self.wire, number))
 
     def mark_late(self) -> None:
-        """Note that members of this process get it before it is sent."""
+        """Note that members of this process get it before it is sent, at least this time."""
+        self._is_late = True
         self.wire = mark_late(self.wire)
 
     def _rest(self, force: bytes) -> tuple[str | bytes | int, ...]:
