@@ -290,8 +290,8 @@ def _refuse(environ: Environ, start_response: StartResponse, refusal: Any, trace
             trace.refuse(status, text)
             return answer(environ, start_response, status, text)
         case _ if callable(refusal):
-            body: Iterable[bytes] = refusal(environ, start)
-            return body
+            # Until its status is known, which it may say with its first piece only.
+            return Reply(refusal, environ).send(start)
         case _ if hasattr(refusal, "status_code") and hasattr(refusal, "cookies"):
             # Django's, as its WSGIHandler sends it.
             cookies = [("Set-Cookie", cookie.OutputString()) for cookie in refusal.cookies.values()]

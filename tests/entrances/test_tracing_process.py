@@ -14,8 +14,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from tests.drivers.peer import Recorder, wait_until
 from tests.entrances.asyncio_host import AsyncioHost, host, kind
+from tests.entrances.in_process import ask, site
 from tests.entrances.wire import build
-from ws4py_middleware import tracing
+from ws4py_middleware import EchoWebSocket, WebSocketMiddleware, tracing
 from ws4py_middleware.core.policy import Policy
 from ws4py_middleware.link import Link
 from ws4py_middleware.tracedlink import TracedLink, link_class
@@ -85,6 +86,27 @@ def test_upgrade_inside_another_span_is_its_child(exporter: InMemorySpanExporter
     assert span.kind is trace.SpanKind.INTERNAL
     assert dict(span.attributes or {})["http.response.status_code"] == 404
     provider.shutdown()
+
+
+def test_refusal_that_begins_late_has_its_status_all_the_same(exporter: InMemorySpanExporter) -> None:
+    closed: list[bool] = []
+
+    def who_are_you(environ: Any, start_response: Any) -> Iterator[bytes]:
+        """An application as WSGI allows: it says its status when it is asked for the first piece."""
+        try:
+            start_response("401 Unauthorized", [("Content-Type", "text/plain")])
+            yield b"who are"
+            yield b" you?"
+        finally:
+            closed.append(True)
+
+    response = ask(WebSocketMiddleware(site, {"/ws": EchoWebSocket}, authorize=lambda environ: who_are_you))
+    assert (response.status_int, response.text, closed) == (401, "who are you?", [True])
+    (span,) = exporter.get_finished_spans()
+    attributes = dict(span.attributes or {})
+    assert attributes["http.response.status_code"] == 401
+    assert "error.type" not in attributes
+    assert attributes["http.route"] == "/ws"
 
 
 def test_asyncio_server_is_traced(
