@@ -8,8 +8,11 @@ import re
 import pytest
 
 from tests.test_docs import ROOT, read_table
+from ws4py_middleware.core.policy import Policy
+from ws4py_middleware.hub import Hub, replay, spans
 
 DEFLATE = "core/test_extensions_deflate.py"
+REPLAY = "drivers/test_hub_replay.py"
 
 #: Setting or option → the tests of what happens beyond it, most with a real server around it.
 SHOWN_BY: dict[str, tuple[str, ...]] = {
@@ -114,7 +117,23 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     ),
 }
 
+#: The same for what rooms and the subprotocol have.
+ROOMS_SHOWN_BY: dict[str, tuple[str, ...]] = {
+    "MAX_RESUME": (f"{REPLAY}::test_resume_that_is_too_much_ends_the_connection_with_1008",),
+    "MAX_ROOMS": (f"{REPLAY}::test_resume_that_is_too_much_ends_the_connection_with_1008",),
+    "open_timeout": (f"{REPLAY}::test_rooms_begin_by_themselves_after_open_timeout",),
+    "max_rooms": ("drivers/test_hub_managers.py::test_peer_that_asks_for_ever_more_rooms_is_bounded",),
+    "max_history_size": (
+        "drivers/test_hub_history.py::test_all_rooms_together_have_a_bound_and_the_oldest_messages_go_first",
+    ),
+    "MAX_COUNT": (
+        "drivers/test_hub_history.py::test_history_may_be_a_time",
+        "drivers/test_hub_history.py::test_last_messages_are_kept_and_a_gap_is_known",
+    ),
+}
+
 ROWS = {**read_table("setting"), **read_table("option")}
+ROOMS_ROWS = read_table("limit")
 
 
 def read_source(name: str) -> str:
@@ -133,15 +152,36 @@ def read_source(name: str) -> str:
 
 def test_limits_table_has_a_test_for_each_row() -> None:
     assert list(SHOWN_BY) == list(ROWS)
+    assert list(ROOMS_SHOWN_BY) == list(ROOMS_ROWS)
+
+
+def test_limits_of_rooms_are_those_of_the_code() -> None:
+    in_code = {
+        "MAX_RESUME": replay.MAX_RESUME,
+        "MAX_ROOMS": replay.MAX_ROOMS,
+        "MAX_COUNT": spans.MAX_COUNT,
+        "open_timeout": Policy().open_timeout,
+        "max_rooms": Hub.max_rooms,
+        "max_history_size": Hub.max_history_size,
+    }
+    assert {name: ast.literal_eval(row[0].strip("`")) for name, row in ROOMS_ROWS.items()} == in_code
+
+
+def check_row(row: list[str], names: tuple[str, ...]) -> None:
+    """Check that its tests are there, and see the codes that the row tells of."""
+    sources = [read_source(name) for name in names]
+    for code in re.findall(r"\d{3,4}", row[2] if len(row) > 2 else ""):
+        assert any(code in source for source in sources), f"none of {names} sees {code}"
 
 
 @pytest.mark.parametrize("setting", SHOWN_BY)
 def test_limits_table_row_is_shown_by_its_tests(setting: str) -> None:
-    """They are there, and see the codes that the row tells of."""
-    sources = [read_source(name) for name in SHOWN_BY[setting]]
-    outcome = ROWS[setting][2] if len(ROWS[setting]) > 2 else ""
-    for code in re.findall(r"\d{3,4}", outcome):
-        assert any(code in source for source in sources), f"none of {SHOWN_BY[setting]} sees {code}"
+    check_row(ROWS[setting], SHOWN_BY[setting])
+
+
+@pytest.mark.parametrize("limit", ROOMS_SHOWN_BY)
+def test_limit_of_rooms_is_shown_by_its_tests(limit: str) -> None:
+    check_row(ROOMS_ROWS[limit], ROOMS_SHOWN_BY[limit])
 
 
 def test_promises_table_has_all_that_limits_are_for_and_a_test_for_each() -> None:

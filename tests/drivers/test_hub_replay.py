@@ -215,6 +215,23 @@ def test_malformed_resume_ends_the_connection_with_a_reason(house: Keeping) -> N
     assert ann.messages == []
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (note(resume={str(number): "1" for number in range(1001)}), "a resume has at most 1000 rooms"),
+        (note(resume={}) + " " * 65_536, "a resume has at most 65536 bytes"),
+    ],
+)
+def test_resume_that_is_too_much_ends_the_connection_with_1008(
+    house: Keeping, text: str, reason: str
+) -> None:
+    ann, peer = house.visit("red")
+    peer.send(text)
+    assert peer.answer() == (1008, reason)
+    house.host.wait_closed(ann)
+    assert ann.messages == []
+
+
 def test_second_resume_is_1008(house: Keeping) -> None:
     ann, peer = house.visit("red", resume={})
     house.read(peer)
@@ -242,7 +259,7 @@ def test_peer_that_does_not_read_while_it_catches_up_costs_no_more_than_what_may
 
 
 @pytest.mark.parametrize("queue_policy", ["drop-oldest", "drop-newest"])
-def test_peer_that_does_not_read_loses_no_message_of_a_room(house: House, queue_policy: Any) -> None:
+def test_peer_that_does_not_read_loses_no_message_of_a_room(house: Keeping, queue_policy: Any) -> None:
     """What the handler sends by itself is dropped; what is of a room comes later."""
     house.hub = Hub(history=1000)
     policy = QUIET.replace(write_high_water=8192, write_limit=16384, queue_policy=queue_policy)
