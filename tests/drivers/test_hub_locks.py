@@ -6,7 +6,9 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -135,6 +137,28 @@ def test_thread_that_cannot_be_started_is_started_later(monkeypatch: pytest.Monk
     assert guest.received == []
     hub.publish("red", "1")
     wait_until(lambda: guest.heard == [b"0", b"1"])
+
+
+def test_thread_that_ends_leaves_nobody_behind() -> None:
+    """Somebody comes just when it has looked whether there is more to do."""
+    hub = Hub(history=100)
+    hub.publish("red", "0")
+    late = Guest()
+    joining = threading.Thread(target=hub.join, args=(late, "red"), kwargs={"since": "0"})
+
+    class News(deque[Any]):
+        def __bool__(self) -> bool:
+            has_some = len(self) > 0
+            if sys._getframe(1).f_code.co_name == "_may_end" and not (has_some or joining.ident):
+                joining.start()
+                joining.join(0.3)
+            return has_some
+
+    hub._here().catchup._new = News()
+    early = Guest()
+    hub.join(early, "red", since="0")
+    wait_until(lambda: early.heard == late.heard == [b"0"])
+    joining.join()
 
 
 def test_no_lock_is_held_while_a_thread_is_started(monkeypatch: pytest.MonkeyPatch) -> None:

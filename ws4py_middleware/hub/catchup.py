@@ -332,7 +332,10 @@ class CatchUp:
         self._alarms = [alarm for alarm in self._alarms if alarm.function is not None]
         heapq.heapify(self._alarms)
         with self._starting:
-            self._is_running = bool(self._alarms or self._new or self._new_alarms)
+            # Said before it looks: what was brought earlier is seen here, and who comes later starts another.
+            self._is_running = False
+            if self._alarms or self._new or self._new_alarms:
+                self._is_running = True
             return not self._is_running
 
     def _take_in(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
+import operator
 import secrets
 import time
 from _thread import RLock
@@ -94,6 +96,9 @@ class _Kept(NamedTuple):
     exclude: tuple[str, ...]
 
 
+_number = operator.attrgetter("number")
+
+
 class _Log:
     """What is kept of one room."""
 
@@ -176,10 +181,10 @@ class MemoryHistory:
             number = self._parse(since)
             lost = self._forgotten if log is None else log.lost
             has_gap = number is None or number < lost
-            start = 0 if number is None else number
-            newer = (kept for kept in (() if log is None else log.kept) if kept.number > start)
-            found = list(itertools.islice(newer, max_count + 1))
-            entries = [self._entry(room, kept) for kept in found[:max_count]]
+            kept = () if log is None else log.kept
+            start = 0 if number is None else bisect.bisect(kept, number, key=_number)
+            found = list(itertools.islice(kept, start, start + max_count + 1))
+            entries = [self._entry(room, one) for one in found[:max_count]]
             is_end = len(found) <= max_count
             last = self._last if is_end else found[max_count - 1].number
             return self._page(entries, last, is_end=is_end, has_gap=has_gap)
