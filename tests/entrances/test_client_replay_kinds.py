@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.clients import KINDS, TABLE, Session, make_client, open_client
-from tests.clients.session import BOUND
+from tests.drivers.peer import wait_until
 from tests.entrances.phoenix import SOON, no_threads_stay, phoenix
 from tests.entrances.replays import PROTOCOL, agree, replay, resumed, said
 from tests.entrances.scripted import Visit, no_leaks, text
@@ -19,7 +20,7 @@ from ws4py_middleware.client import WebSocketBaseClient
 from ws4py_middleware.exc import ConnectionClosed
 from ws4py_middleware.manager import WebSocketManager
 
-pytestmark = pytest.mark.parametrize("kind", KINDS)
+each_kind = pytest.mark.parametrize("kind", KINDS)
 
 OPTIONS: dict[str, Any] = {"protocols": [PROTOCOL], "reconnect": SOON}
 
@@ -36,6 +37,7 @@ def take(session: Session, count: int) -> list[Any]:
     return [(message.room, message.id, message.data) for message in messages]
 
 
+@each_kind
 def test_nothing_is_missed_and_nothing_comes_twice(kind: str) -> None:
     one, two, three = (said(room="a", id=f"1-{n}", data=f"{n}") for n in (1, 2, 3))
     with phoenix(
@@ -61,6 +63,7 @@ def test_nothing_is_missed_and_nothing_comes_twice(kind: str) -> None:
         assert resumed(bird.visits) == [{}, {"a": "1-2"}, {"a": "1-3", "b": "9"}]
 
 
+@each_kind
 def test_it_asks_before_it_says_what_has_waited(kind: str) -> None:
     order: list[list[bytes]] = []
 
@@ -90,6 +93,7 @@ def test_it_asks_before_it_says_what_has_waited(kind: str) -> None:
         assert order == [[b'\x1e{"resume":{"a":"1"}}', b"hello", b"\x1e\x1equeued"]]
 
 
+@each_kind
 def test_it_goes_on_where_the_program_was_and_asks_again_for_what_nobody_took(kind: str) -> None:
     frames = [said(room="a", id=f"1-{n}", data=f"{n}") for n in range(1, 6)]
     with phoenix(replay(*frames), replay(*frames[1:])) as bird:
@@ -102,6 +106,7 @@ def test_it_goes_on_where_the_program_was_and_asks_again_for_what_nobody_took(ki
         assert resumed(bird.visits) == [{"a": "1-0"}, {"a": "1-2"}]
 
 
+@each_kind
 def test_who_connects_again_by_hand_gets_what_was_not_taken(kind: str) -> None:
     frames = [said(room="a", id=f"1-{n}", data=f"{n}") for n in range(1, 4)]
     with phoenix(replay(*frames), replay(*frames)) as bird:
@@ -118,6 +123,7 @@ def test_who_connects_again_by_hand_gets_what_was_not_taken(kind: str) -> None:
             assert resumed(bird.visits)[1] == {"a": "1-1"}
 
 
+@each_kind
 @pytest.mark.parametrize(
     ("frame", "code"),
     [
@@ -153,12 +159,14 @@ def test_a_server_that_breaks_the_protocol_is_left_and_not_found_again(
         assert int.from_bytes(server_heard[0][:2], "big") == code
 
 
+@each_kind
 def test_unknown_keys_and_messages_are_left_alone(kind: str) -> None:
     odd = [said(), said(weather="fine"), said(room="a", id="1", data="x", colour=[1], reply_to=None)]
     with phoenix(replay(*odd)) as bird, open_client(kind, bird.url, **OPTIONS) as session:
         assert take(session, 1) == [("a", "1", b"x")]
 
 
+@each_kind
 def test_another_subprotocol_has_no_rooms(kind: str) -> None:
     def chat(visit: Visit) -> None:
         visit.accept(said(room="a", id="1", data="x"), "Sec-WebSocket-Protocol: chat")
@@ -172,6 +180,7 @@ def test_another_subprotocol_has_no_rooms(kind: str) -> None:
             assert session.client.positions == {"a": "7"}
 
 
+@each_kind
 def test_hooks_are_called_one_after_the_other_and_know_where_they_are(kind: str) -> None:
     frames = [said(room="a", gap=True)] + [said(room="a", id=f"1-{n}", data=f"{n}") for n in (1, 2)]
     told: list[Any] = []
@@ -192,11 +201,8 @@ def test_hooks_are_called_one_after_the_other_and_know_where_they_are(kind: str)
     assert told == [("missed", "a"), ("a", "1", {"a": "1-1"}), ("a", "2", {"a": "1-2"})]
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if TABLE[kind].client._is_async])
 def test_hooks_that_are_awaited_keep_the_order(kind: str) -> None:
-    if not TABLE[kind].client._is_async:
-        kind = "asyncio"  # the others have none
-    import asyncio
-
     told: list[str] = []
 
     class Slow(TABLE[kind].client):  # type: ignore[misc]
@@ -218,9 +224,7 @@ def test_hooks_that_are_awaited_keep_the_order(kind: str) -> None:
     assert told == ["1", "missed", "2", "3"]
 
 
-def test_clients_in_a_manager(kind: str) -> None:
-    if kind != "base":
-        return  # of a kind that has its own loop
+def test_clients_in_a_manager() -> None:
     with contextlib.ExitStack() as stack:
         frames = [said(room="a", id=f"1-{n}", data=f"{n}") for n in (1, 2, 3)]
         bird = stack.enter_context(phoenix(replay(*frames[:2], end=1012), replay(*frames[1:])))
@@ -238,13 +242,10 @@ def test_clients_in_a_manager(kind: str) -> None:
 
         client = Managed(bird.url, protocols=[PROTOCOL], reconnect=SOON)
         client.connect()
-        deadline = time.monotonic() + BOUND
-        while len(told) < 3 and time.monotonic() < deadline:
-            time.sleep(0.001)
+        wait_until(lambda: len(told) == 3)
         assert client in manager
         manager.broadcast("\x1eto all")
-        while len(told) < 4 and time.monotonic() < deadline:
-            time.sleep(0.001)
+        wait_until(lambda: len(told) == 4)
         client.close()
         client.run()
     assert told == ["1", "2", "3", "\x1eto all"]

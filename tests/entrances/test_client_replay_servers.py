@@ -16,6 +16,7 @@ import pytest
 
 from tests.clients import KINDS, Session, make_client
 from tests.drivers.hubs import redis
+from tests.drivers.peer import wait_until
 from tests.drivers.redisserver import RedisServer, redis_server
 from tests.entrances.publisher import Publisher
 from tests.servers import Server, free_port, start
@@ -122,8 +123,7 @@ def test_clients_in_a_manager_miss_nothing_either(redis: RedisServer, tmp_path: 
             with serve(redis, port, tmp_path) as server:
                 for client in clients:
                     client.connect()
-                while not all(client.heard for client in clients):
-                    time.sleep(0.001)
+                wait_until(lambda: all(client.heard for client in clients))
                 kill(server)
             with serve(redis, port, tmp_path):
                 publisher.stop()
