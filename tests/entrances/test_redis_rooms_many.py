@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 from tests.drivers.hubs import redis
 from tests.drivers.peer import wait_until
 from tests.drivers.redisserver import RedisServer
+from tests.faults.audience import read_each
 from tests.promises.attacker import Peer, allow_many_descriptors, upgrade
 from tests.promises.wire import PING, PONG, TEXT, frame
 from tests.servers import ROOT, Server, child_pids, paused, start
@@ -65,23 +64,15 @@ def crowd(server: Server, redis: RedisServer) -> Iterator[list[Peer]]:
 
 def hear(members: list[Peer], count: int, timeout: float) -> list[list[str]]:
     """Read until each has so many messages."""
-    heard: dict[int, list[str]] = {member.sock.fileno(): [] for member in members}
-    peers = {member.sock.fileno(): member for member in members}
-    poll = select.poll()
-    for fd in peers:
-        poll.register(fd, select.POLLIN)
-    left = set(peers)
-    deadline = time.monotonic() + timeout
-    while left:
-        assert time.monotonic() < deadline, f"{len(left)} members wait: {heard[min(left)][-3:]}"
-        for fd, _ in poll.poll(1000):
-            assert peers[fd].fill(), "a member was thrown out"
-            while (found := peers[fd].take_frame()) is not None:
-                assert found.opcode == TEXT, found
-                heard[fd].append(found.payload.decode())
-            if len(heard[fd]) >= count:
-                poll.unregister(fd)
-                left.discard(fd)
+    heard: dict[Peer, list[str]] = {member: [] for member in members}
+
+    def take(member: Peer) -> bool:
+        while (found := member.take_frame()) is not None:
+            assert found.opcode == TEXT, found
+            heard[member].append(found.payload.decode())
+        return len(heard[member]) >= count
+
+    read_each(members, take, timeout)
     return list(heard.values())
 
 

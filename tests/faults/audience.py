@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from tests.promises.attacker import Latency, Peer, upgrade
 from tests.promises.wire import BINARY, NO_KEY, frame
 from tests.servers import Server
 
-__all__ = ["Audience", "announcement", "audience"]
+__all__ = ["Audience", "announcement", "audience", "read_each"]
 
 _HEAD = 6 + 20
 
@@ -20,6 +20,30 @@ def announcement(number: int, size: int) -> bytes:
     """Build a message to publish that tells its number and its time."""
     text = b"%06d%020.9f" % (number, time.perf_counter())
     return frame(BINARY, text + bytes(size - len(text)), key=NO_KEY)
+
+
+def read_each(peers: Sequence[Peer], take: Callable[[Peer], bool], timeout: float) -> None:
+    """
+    Read what comes to each of many, until all have what they wait for.
+
+    Args:
+        take: Looks at what has come to one; returns whether that was all.
+
+    Raises:
+        AssertionError: One was thrown out, or the time is over.
+    """
+    left = {peer.sock.fileno(): peer for peer in peers}
+    poll = select.poll()
+    for fd in left:
+        poll.register(fd, select.POLLIN)
+    deadline = time.monotonic() + timeout
+    while left:
+        assert time.monotonic() < deadline, f"{len(left)} of {len(peers)} wait for the rest"
+        for fd, _ in poll.poll(1000):
+            assert left[fd].fill(), "one who reads was thrown out"
+            if take(left[fd]):
+                poll.unregister(fd)
+                del left[fd]
 
 
 class Audience:
@@ -41,22 +65,10 @@ class Audience:
         Raises:
             AssertionError: One came twice, out of order, or not in time.
         """
-        peers = {peer.sock.fileno(): peer for peer in self.peers}
-        poll = select.poll()
-        for fd in peers:
-            poll.register(fd, select.POLLIN)
-        left = set(peers)
-        deadline = time.monotonic() + timeout
-        while left:
-            assert time.monotonic() < deadline, f"{len(left)} of {len(peers)} wait for the rest"
-            for fd, _ in poll.poll(1000):
-                if self._take(peers[fd], fd) >= count:
-                    poll.unregister(fd)
-                    left.discard(fd)
+        read_each(self.peers, lambda peer: self._take(peer) >= count, timeout)
 
-    def _take(self, peer: Peer, fd: int) -> int:
-        assert peer.fill(), "one who reads was thrown out"
-        now = time.perf_counter()
+    def _take(self, peer: Peer) -> int:
+        now, fd = time.perf_counter(), peer.sock.fileno()
         while (found := peer.take_frame()) is not None:
             assert found.opcode == BINARY, found
             assert int(found.payload[:6]) == self._counts[fd], "in order, each once"
