@@ -14,7 +14,6 @@ One thread reads for all. Those at the same place of a room share what was read.
 from __future__ import annotations
 
 import functools
-import heapq
 import itertools
 import logging
 import threading
@@ -25,6 +24,7 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 
 from ..corks import Cork
+from .alarms import Alarm, Alarms
 from .cursors import Cursor, State
 from .entries import PLAIN, Entry, Page, Place
 from .history import Keeper
@@ -48,29 +48,6 @@ _TURN = 16
 _KEYS = 10_000
 #: Seconds for which messages are told with their keys, when somebody has caught up.
 _KEYS_TIME = 10.0
-
-
-class Alarm:
-    """What is to be called at a point in time."""
-
-    __slots__ = ("function", "when")
-
-    def __init__(self, when: float, function: Callable[[], object]) -> None:
-        self.when = when
-        #: ``None`` when it is not to be called any more.
-        self.function: Callable[[], object] | None = function
-
-    def __lt__(self, other: Alarm) -> bool:
-        return self.when < other.when
-
-    def ring(self) -> None:
-        """Call it."""
-        function, self.function = self.function, None
-        if function is not None:
-            try:
-                function()
-            except Exception:
-                logger.exception("an error of ws4py_middleware")
 
 
 class Feed:
@@ -126,8 +103,7 @@ class CatchUp:
         self._unblocked: deque[Cursor] = deque()
         self._blocked = 0
         self._rooms: dict[str, dict[Cursor, None]] = {}
-        self._alarms: list[Alarm] = []
-        self._new_alarms: deque[Alarm] = deque()
+        self._alarms = Alarms()
 
     # --- members -------------------------------------------------------------------------
 
@@ -285,8 +261,7 @@ class CatchUp:
 
     def call_later(self, when: float, function: Callable[[], object]) -> Alarm:
         """Call something at a point in time, monotonic."""
-        alarm = Alarm(when, function)
-        self._new_alarms.append(alarm)
+        alarm = self._alarms.add(when, function)
         self._wake()
         return alarm
 
@@ -318,8 +293,7 @@ class CatchUp:
     def _run(self) -> None:
         pause = 0.0
         while True:
-            alarm_at = self._alarms[0].when if self._alarms else monotonic() + _IDLE
-            has_rung = self._bell.wait(pause or max(0.0, min(_IDLE, alarm_at - monotonic())))
+            has_rung = self._bell.wait(pause or self._alarms.delay(monotonic(), _IDLE))
             if pause:
                 time.sleep(pause)
             self._take_in()
@@ -329,12 +303,11 @@ class CatchUp:
 
     def _may_end(self) -> bool:
         """Return whether there is nothing to come back to."""
-        self._alarms = [alarm for alarm in self._alarms if alarm.function is not None]
-        heapq.heapify(self._alarms)
+        self._alarms.forget_idle()
         with self._starting:
             # Said before it looks: what was brought earlier is seen here, and who comes later starts another.
             self._is_running = False
-            if self._alarms or self._new or self._new_alarms:
+            if self._alarms or self._new:
                 self._is_running = True
             return not self._is_running
 
@@ -346,11 +319,7 @@ class CatchUp:
         while self._new:
             cursor = self._new.popleft()
             self._rooms.setdefault(cursor.room, {})[cursor] = None
-        while self._new_alarms:
-            heapq.heappush(self._alarms, self._new_alarms.popleft())
-        now = monotonic()
-        while self._alarms and self._alarms[0].when <= now:
-            heapq.heappop(self._alarms).ring()
+        self._alarms.ring(monotonic())
 
     def _feed_all(self) -> float:
         """Feed all who can be fed, until there is nobody left; return how long to wait before going on."""

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from ..core.prepared import PreparedMessage
 from ..core.types import Buffer, CloseCode
 from ..messaging import Message, TextMessage
-from .catchup import Alarm, CatchUp
+from .alarms import Alarm
+from .catchup import CatchUp
 from .cursors import Cursor
 from .entries import MARK, Marked
 from .history import is_id
