@@ -209,6 +209,26 @@ def test_closed_hub_begins_anew_when_it_is_used() -> None:
     assert ann.heard == [b"x", b"y"]
 
 
+def test_handler_of_a_signal_may_use_the_hub_while_its_backplane_starts() -> None:
+    """It interrupts the one thread that could let it go on."""
+    wire = Wire()
+    early = Guest()
+
+    class Interrupted(Memory):
+        def start(self, deliver: Callable[[Envelope], object], vanished: Any) -> None:
+            super().start(deliver, vanished)
+            hub.join(early, "red")
+            hub.publish("red", "from the handler")
+
+    hub = Hub(Interrupted(wire))
+    joining = threading.Thread(target=hub.join, args=(Guest(), "red"), daemon=True)
+    joining.start()
+    joining.join(10)
+    assert not joining.is_alive()
+    assert wire.ends[0].calls.count(("start",)) == wire.ends[0].calls.count(("subscribe", "red")) == 1
+    assert early.heard == [b"from the handler"]
+
+
 def test_forked_child_starts_its_backplane() -> None:
     memory, hub, _, _ = pair()
     hub.join(Guest(), "red")

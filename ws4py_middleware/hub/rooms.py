@@ -38,7 +38,17 @@ _Callback = TypeVar("_Callback", bound=Callback)
 class _Here:
     """What a hub has in one process."""
 
-    __slots__ = ("catchup", "errands", "kept", "lock", "started", "starting", "table", "tellings")
+    __slots__ = (
+        "catchup",
+        "errands",
+        "is_starting",
+        "kept",
+        "lock",
+        "started",
+        "starting",
+        "table",
+        "tellings",
+    )
 
     def __init__(self, keeper: Keeper | None, kept: MemoryHistory | None) -> None:
         # Reentrant for the handlers of signals, which interrupt whoever holds it. It is held while the table
@@ -47,7 +57,8 @@ class _Here:
         self.table = RoomTable()
         self.errands = Turns(self.lock)  # for the backplane
         self.tellings = Turns(self.lock)  # for the callbacks, which may take longer
-        self.starting = threading.Lock()
+        self.starting = threading.RLock()
+        self.is_starting = False
         self.started = False
         #: The histories, where they are kept in this process.
         self.kept = kept
@@ -420,11 +431,15 @@ class Hub:
         """Start the backplane; return what is to be run, for who has come before."""
         due: list[tuple[str, list[Turns]]] = []
         with here.starting:  # start() does not wait, so that neither do others; but for the end of close()
-            if here.started:
+            if here.started or here.is_starting:  # the handler of a signal has interrupted it
                 return due
-            if self._keeper is not None:
-                self._keeper.follow(here.catchup.ready, here.catchup.wait_placed)
-            backplane.start(self.deliver, self._vanish)
+            here.is_starting = True
+            try:
+                if self._keeper is not None:
+                    self._keeper.follow(here.catchup.ready, here.catchup.wait_placed)
+                backplane.start(self.deliver, self._vanish)
+            finally:
+                here.is_starting = False
             with here.lock:
                 here.started = True
                 for room in here.table.rooms():
