@@ -160,10 +160,10 @@ print(sock.makefile().readline(), end="")
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_other_users_are_refused_also_where_the_file_lets_them_in(admin: Admin) -> None:
     def ask_as_nobody(path: Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", AS_NOBODY, str(path)]
+        become_root = ["sudo", "-n"] if os.geteuid() else []  # who else could become somebody else
+        command = [*become_root, sys.executable, "-c", AS_NOBODY, str(path)]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
 
     with fill(admin, least=2):
