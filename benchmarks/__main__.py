@@ -8,7 +8,7 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -109,6 +109,14 @@ def _titles(servers: list[Server]) -> dict[str, str]:
     return {server.name: server.title for server in servers}
 
 
+def _section(
+    intro: str, samples: list[Sample], scenario: str, servers: list[Server], columns: Mapping[str, str]
+) -> str:
+    """Write what was measured in one scenario, below what it is."""
+    shown = table.columns(samples, scenario, _titles(servers), columns)
+    return "\n".join(part for part in (intro, shown, table.errors(samples)) if part)
+
+
 def _driven(
     load: list[Scenario], options: argparse.Namespace, servers: list[Server]
 ) -> tuple[list[Sample], str]:
@@ -146,14 +154,12 @@ def _idle(options: argparse.Namespace, servers: list[Server]) -> tuple[list[Samp
         lambda server, name: scenarios.measure_idle(server, options.connections, cores),
         "rss_per_connection",
     )
-    shown = table.columns(list(map(_idle_columns, samples)), "idle", _titles(servers), IDLE_COLUMNS)
     intro = (
         f"{options.connections:,} connections are open and silent. Memory is what the server's resident set "
         f"grew by; HTTP is {scenarios.HTTP_REQUESTS} plain requests one after the other, each on a fresh "
         "connection, while they are held.\n"
     )
-    parts = [intro, shown, table.errors(samples)]
-    return samples, "\n".join(part for part in parts if part)
+    return samples, _section(intro, list(map(_idle_columns, samples)), "idle", servers, IDLE_COLUMNS)
 
 
 def _idle_columns(sample: Sample) -> Sample:
@@ -179,9 +185,7 @@ def _blocking(options: argparse.Namespace, servers: list[Server]) -> tuple[list[
         f"100 connections echo 32 B each, first alone and then beside {scenarios.SLEEPERS} whose handler "
         "sleeps a second for each message and gets the next one at once. Round trips of the 100, in µs:\n"
     )
-    shown = table.columns(samples, "blocking", _titles(servers), BLOCKING_COLUMNS)
-    parts = [intro, shown, table.errors(samples)]
-    return samples, "\n".join(part for part in parts if part)
+    return samples, _section(intro, samples, "blocking", servers, BLOCKING_COLUMNS)
 
 
 def _rooms(options: argparse.Namespace, servers: list[Server]) -> tuple[list[Sample], str]:
@@ -193,9 +197,7 @@ def _rooms(options: argparse.Namespace, servers: list[Server]) -> tuple[list[Sam
         lambda server, name: rooms.measure_rooms(server, window, cores),
         "deliveries_per_second",
     )
-    shown = table.columns(samples, "rooms", _titles(servers), rooms.COLUMNS)
-    parts = [rooms.INTRO, shown, table.errors(samples)]
-    return samples, "\n".join(part for part in parts if part)
+    return samples, _section(rooms.INTRO, samples, "rooms", servers, rooms.COLUMNS)
 
 
 def _parser(options: argparse.Namespace) -> tuple[list[Sample], str]:
