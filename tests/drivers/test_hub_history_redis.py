@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
 import random
@@ -21,8 +20,6 @@ from tests.drivers.readers import Client, Reader, check_heard
 from tests.drivers.redisserver import RedisServer
 from ws4py_middleware.hub import Hub
 from ws4py_middleware.hub.redis import RedisBackplane
-from ws4py_middleware.hub.redis_history import KeptItem
-from ws4py_middleware.hub.redis_session import _ask
 
 __all__ = ["fragile", "redis", "stations"]
 
@@ -311,35 +308,6 @@ def test_message_that_was_kept_although_its_answer_got_lost_is_kept_once(
     assert client.execute_command(*item.command()) is None
     wait_until(lambda: reader.texts == ["0", "1"])
     assert client.xlen("ws4py:history:twice") == 2
-    client.close()
-
-
-def test_message_is_kept_once_also_by_a_redis_that_was_restarted_before_it_answered(
-    redis: RedisServer, stations: Make
-) -> None:
-    """It has forgotten the script then, and not the message."""
-    station = stations(history=100)
-    reader = join(station, "restarted")
-    session = station.backplane._session
-    assert session is not None
-    assert session.kept is not None
-    say(station, "restarted", 0)
-    wait_until(lambda: len(reader.texts) == 1)
-    items = [session._pack("restarted", text, True, ()) for text in (b"1", b"2")]
-    client = redis.client()
-    connection = client.connection_pool.make_connection()
-    connection.connect()
-    ask = functools.partial(_ask, connection)
-    assert len(ask([items[0].command()])) == 1
-    client.script_flush()
-    for item in items:
-        assert isinstance(item, KeptItem)
-        item.mark_late()
-    answers = ask([item.command() for item in items])
-    assert session.kept.mend(ask, items, answers, itertools.count(100)) == []
-    wait_until(lambda: reader.texts == ["0", "1", "2"])
-    assert client.xlen("ws4py:history:restarted") == 3
-    connection.disconnect()
     client.close()
 
 

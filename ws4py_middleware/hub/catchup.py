@@ -323,20 +323,26 @@ class CatchUp:
 
     def _feed_all(self) -> float:
         """Feed all who can be fed, until there is nobody left; return how long to wait before going on."""
-        keeper = self._keeper
-        while self._rooms and keeper is not None:
-            for room in list(self._rooms):
-                try:
-                    # Where it is not ready, all are brought again by ready().
-                    if not keeper.is_ready(room) or not self._feed_room(keeper, room):
-                        del self._rooms[room]
-                except ConnectionError as error:
-                    logger.debug("the history of the room %r is away: %s", room, error)
-                    return _AGAIN
-                except Exception:
-                    logger.exception("the history of the room %r could not be read", room)
-                    return _LONG
+        while self._rooms:
+            pauses = [self._try_room(room) for room in list(self._rooms)]
             self._take_in()
+            if all(pauses):  # what one room has keeps no other one waiting
+                return max(pauses)
+        return 0.0
+
+    def _try_room(self, room: str) -> float:
+        """Feed those in a room with one page; return how long to wait if that cannot be done."""
+        keeper = self._keeper
+        try:
+            # Where it is not ready, all are brought again by ready().
+            if keeper is None or not keeper.is_ready(room) or not self._feed_room(keeper, room):
+                del self._rooms[room]
+        except ConnectionError as error:
+            logger.debug("the history of the room %r is away: %s", room, error)
+            return _AGAIN
+        except Exception:
+            logger.exception("the history of the room %r could not be read", room)
+            return _LONG
         return 0.0
 
     def _feed_room(self, keeper: Keeper, room: str) -> bool:

@@ -52,7 +52,7 @@ class Complaints:
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # reentrant for the handlers of signals
         self._kinds: dict[str, tuple[float, int]] = {}
 
     def tell(self, kind: str, text: str, *values: object) -> None:

@@ -248,7 +248,7 @@ class RedisHistory:
         self._complaints = complaints
         self._client = options.make_client(timeout=options.publish_timeout)
         self._read_script = self._client.register_script(READ)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._is_closed = False
         #: How many entries were no messages.
         self.malformed = 0
