@@ -123,7 +123,9 @@ def test_bell_is_heard_once_however_often_it_rang() -> None:
     assert not bell.wait(0.0)
 
 
-def test_thread_that_cannot_be_started_is_started_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thread_that_cannot_be_started_is_started_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     hub = Hub(history=100)
     hub.publish("red", "0")
     guest = Guest()
@@ -134,7 +136,11 @@ def test_thread_that_cannot_be_started_is_started_later(monkeypatch: pytest.Monk
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         hub.join(guest, "red", since="0")
+        hub.join(Guest(), "red", since="0")
     assert guest.received == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "members cannot catch up: can't start new thread; it is tried again with the next message"
+    ]
     hub.publish("red", "1")
     wait_until(lambda: guest.heard == [b"0", b"1"])
 

@@ -30,6 +30,7 @@ from .entries import PLAIN, Entry, Page, Place
 from .history import Keeper
 from .locks import Bell, RoomLocks
 from .members import Receiver
+from .outages import Complaints
 from .table import Seat
 
 __all__ = ["CatchUp"]
@@ -91,6 +92,7 @@ class CatchUp:
         self._keeper = keeper
         self._seats = seats
         self._locks = RoomLocks()
+        self._complaints = Complaints(logger)
         self._feeds: dict[str, Feed] = {}
         self._at_once: OrderedDict[str, int] = OrderedDict()
         self._at_once_count = 0
@@ -288,7 +290,8 @@ class CatchUp:
             threading.Thread(target=self._run, name="ws4py-hub-history", daemon=True).start()
         except RuntimeError as error:  # the system has no more, or the interpreter exits
             self._is_running = False
-            logger.warning("members cannot catch up: %s; it is tried again with the next message", error)
+            text = "members cannot catch up: %s; it is tried again with the next message"
+            self._complaints.tell("thread", text, error)
 
     def _run(self) -> None:
         pause = 0.0
