@@ -20,6 +20,9 @@ from tests.servers.live import child_pids
 
 APP = "tests.entrances.drain_app:app"
 
+#: Seconds over which connections are closed.
+WINDOW = "1"
+
 #: More than the sockets hold on both sides, and less than what has send() wait.
 MESSAGES = 30
 
@@ -34,7 +37,7 @@ def load(server: Server) -> Iterator[Callable[[int], None]]:
 
     Yields:
         What reads all, and checks that nothing was lost, and that all have heard a code, not all at once, but
-        within half a second.
+        within a second.
     """
     count = MESSAGES_ASGI if server.kind == "gunicorn-asgi" else MESSAGES
 
@@ -42,9 +45,9 @@ def load(server: Server) -> Iterator[Callable[[int], None]]:
         seen = crowd.read()
         assert {(what.code, what.messages, what.in_order) for what in seen} == {(code, count, True)}
         when = sorted(what.when for what in seen)
-        # A sync worker and gevent's look once in a while only.
+        # Sync workers and gevent's look once in a while only, and two hundred bursts take some of the window.
         assert when[-1] - when[0] > 0.2
-        assert when[-1] < 2.5
+        assert when[-1] < 3
 
     with Crowd(server, 200, "/burst", slow=10) as crowd:
         crowd.send(frame(TEXT, b"%d" % count))
@@ -54,7 +57,7 @@ def load(server: Server) -> Iterator[Callable[[int], None]]:
 
 @pytest.mark.parametrize("worker", WORKERS)
 def test_sigterm_under_load_flushes_closes_with_1001_and_finishes_http(worker: str) -> None:
-    with serve(worker, APP, DRAIN_WINDOW="0.5") as server, load(server) as check:
+    with serve(worker, APP, DRAIN_WINDOW=WINDOW) as server, load(server) as check:
         pid = server.pid
         slow = SlowRequest(server, 1.0)
         time.sleep(0.2)
@@ -68,7 +71,7 @@ def test_sigterm_under_load_flushes_closes_with_1001_and_finishes_http(worker: s
 
 @pytest.mark.parametrize("worker", WORKERS)
 def test_reload_under_load_closes_with_1012_and_the_new_worker_serves(worker: str) -> None:
-    with serve(worker, APP, DRAIN_WINDOW="0.5") as server:
+    with serve(worker, APP, DRAIN_WINDOW=WINDOW) as server:
         with load(server) as check:
             pid = server.pid
             slow = SlowRequest(server, 0.5) if worker != "sync" else None
@@ -91,7 +94,7 @@ def test_reload_under_load_closes_with_1012_and_the_new_worker_serves(worker: st
 def test_max_requests_under_load_closes_with_1012(worker: str) -> None:
     number = "6" if worker == "asgi" else "206"  # it counts no WebSockets
     with (
-        serve(worker, APP, "--max-requests", number, DRAIN_WINDOW="0.5") as server,
+        serve(worker, APP, "--max-requests", number, DRAIN_WINDOW=WINDOW) as server,
         ThreadPoolExecutor() as pool,
     ):
         with load(server) as check:
