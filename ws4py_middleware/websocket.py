@@ -451,7 +451,7 @@ class WebSocket(InRooms):
             masks = self._stream is not None and self._stream.always_mask
             side = Side.CLIENT if masks else self._side
             conn = Connection(side, policy, self.extensions or (), now=monotonic())
-            link = self._bind(Link(self, SourceTransport(self.sock), conn, CallersLoop(self.sock)))
+            link = self._bind(self._new_link(Link, SourceTransport(self.sock), conn, CallersLoop(self.sock)))
         return link
 
     def _new_link(self, kind: type[Link], transport: Any, conn: Any, loop: Any) -> Link:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
+import socket
+import threading
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 
 from tests.drivers.contract import Host
 from tests.drivers.houses import HOSTS, House, open_host
-from tests.drivers.peer import QUIET, Recorder, small_pair, wait_until
+from tests.drivers.peer import QUIET, Peer, Recorder, small_pair, wait_until
 from tests.drivers.threads import ThreadHost
 from ws4py_middleware.core.policy import Policy
 from ws4py_middleware.hub import Hub
@@ -339,6 +341,30 @@ def test_first_fragments_hide_no_mark() -> None:
         assert [peer.read() for _ in range(3)] == [MARK + MARK + "ab", "", "a" + MARK]
     finally:
         host.close()
+
+
+def test_websocket_that_was_made_by_hand_speaks_it_too() -> None:
+    ours, theirs = socket.socketpair()
+    hub = Hub(history=100)
+
+    class Visitor(Recorder):
+        def opened(self) -> None:
+            self.join("red")
+
+    recorder = Visitor(ours, [SUBPROTOCOL])
+    recorder.hub = hub
+    thread = threading.Thread(target=recorder.run, daemon=True)
+    thread.start()
+    peer = Peer(theirs)
+    peer.send(note(resume={}))
+    assert set(json.loads(peer.read()[1:])) == {"room", "id"}
+    hub.publish("red", "hello")
+    assert json.loads(peer.read()[1:])["data"] == "hello"
+    peer.send(MARK + MARK)
+    wait_until(lambda: recorder.messages == [MARK])
+    peer.finish()
+    thread.join(10)
+    assert hub.rooms() == []
 
 
 def test_connection_that_has_ended_is_gone_without_a_garbage_collection() -> None:
