@@ -52,6 +52,32 @@ def test_message_is_kept_once_also_by_a_redis_that_was_restarted_before_it_answe
     client.close()
 
 
+def test_message_that_is_kept_is_not_told_without_an_id(
+    stations: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its echo was missed: it came before the room was subscribed to."""
+    station = stations(history=100)
+    reader = join(station, "unheard")
+    session = station.backplane._session
+    assert session is not None
+    assert session.kept is not None
+    channel = session._keys.channel("unheard")
+    session._listener._wanted.pop(channel)
+    monkeypatch.setattr(session._listener, "wants", lambda _: True)
+    sent = station.stat("sent")
+    say(station, "unheard", 0)
+    wait_until(lambda: station.stat("sent") == sent + 1)
+    session._listener._wanted[channel] = "unheard"
+    elsewhere = stations(history=100)
+    say(elsewhere, "unheard", 1)
+    wait_until(lambda: reader.texts == ["1"])
+    session.kept.lose()
+    assert reader.texts == ["1"]
+    session.kept.ready("unheard")
+    late = join(station, "unheard", since="0")
+    wait_until(lambda: late.texts == ["0", "1"])
+
+
 def test_room_that_cannot_be_read_keeps_no_other_one_waiting(
     redis: RedisServer, stations: Make, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -100,6 +100,8 @@ class Echoes:
         self._origin = origin
         self._deliver = deliver
         self._unheard: OrderedDict[int, _Unheard] = OrderedDict()
+        # Those of them that are in the history: who has not heard them finds them there.
+        self._kept: set[int] = set()
         self._turns = Turns(lock)
         #: Whether they do not come back: others are not waited for.
         self.is_late = False
@@ -116,16 +118,25 @@ class Echoes:
             self.is_late = False
             # Those who have it without an id, or are just getting it, get it once more behind that.
             is_new = self._unheard.pop(number, None) is not None
+            self._kept.discard(number)
             is_mine = is_new or self._turns.add("", functools.partial(self._deliver, envelope))
         if is_new:
             self._deliver(envelope)
         elif is_mine:
             self._turns.run("")
 
+    def note_kept(self, numbers: Iterable[int]) -> None:
+        """Note that messages have an id, so that nobody gets them without one."""
+        with self._lock:
+            self._kept.update(number for number in numbers if number in self._unheard)
+
     def give_up(self, numbers: Iterable[int] | None = None) -> None:
-        """Deliver messages without an id, the oldest first; by default all."""
+        """Deliver messages without an id, the oldest first, but those that have one; by default all."""
         with self._lock:
             wanted = list(self._unheard) if numbers is None else list(numbers)
+            for number in self._kept.intersection(wanted):
+                self._kept.remove(number)
+                del self._unheard[number]
             found = [self._unheard.pop(number, None) for number in wanted]
             is_mine = False
             for one in found:
@@ -139,6 +150,7 @@ class Echoes:
         with self._lock:
             for number in [number for number, one in self._unheard.items() if one.envelope.room == room]:
                 del self._unheard[number]
+                self._kept.discard(number)
 
     def check(self) -> None:
         """Deliver without an id what has waited for too long."""
@@ -206,6 +218,7 @@ class KeptRooms:
             for (at, _), answer in zip(again, ask([item.command_again() for _, item in again]), strict=True):
                 answers[at] = answer
         refused = [(at, item) for at, item in kept if isinstance(answers[at], Exception)]
+        self.echoes.note_kept(item.number for at, item in kept if not isinstance(answers[at], Exception))
         errors = [answers[at] for at, _ in refused]
         if refused:
             plain = ask([item.command_plain(next(numbers)) for _, item in refused])
