@@ -191,8 +191,8 @@ def test_connect_at_the_same_time_twice_is_a_runtimeerror() -> None:
 # --- the end ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("error", [None, KeyError, asyncio.CancelledError])
-def test_async_with_makes_the_closing_handshake(error: type[BaseException] | None) -> None:
+@pytest.mark.parametrize(("error", "code"), [(None, 1000), (KeyError, 1011), (asyncio.CancelledError, 1001)])
+def test_async_with_makes_the_closing_handshake(error: type[BaseException] | None, code: int) -> None:
     said: list[bytes] = []
 
     def script(visit: Visit) -> None:
@@ -207,12 +207,12 @@ def test_async_with_makes_the_closing_handshake(error: type[BaseException] | Non
             async with client:
                 if error is not None:
                     raise error
-        assert client.seen == [("opened",), ("closed", 1000, "")]
+        assert client.seen == [("opened",), ("closed", code, "")]
         assert client.sock.fileno() == -1
 
     with scripted(script) as server:
         run(main())
-    assert said == [b"\x03\xe8", b"end"]
+    assert said == [code.to_bytes(2, "big"), b"end"]
 
 
 def test_a_server_that_does_not_answer_close_is_left() -> None:
