@@ -143,7 +143,7 @@ def wait_for_end(pid: int, timeout: float) -> float:
             with open(f"/proc/{pid}/stat") as file:
                 if file.read().rpartition(")")[2].split()[0] == "Z":
                     break
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):  # the latter between open() and read()
             break
         time.sleep(0.01)
     else:
