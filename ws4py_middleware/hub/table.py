@@ -152,7 +152,7 @@ class RoomTable:
         Raises:
             TypeError: It is nobody who can be.
         """
-        # A WebSocket is iterable, too.
+        # A WebSocket is iterable, too. Whatever else is not is a TypeError below.
         single = isinstance(exclude, str | Member) or hasattr(exclude, "deliver")
         several: Iterable[object] = (exclude,) if single else exclude  # type: ignore[assignment]
         try:
