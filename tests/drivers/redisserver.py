@@ -118,3 +118,23 @@ def redis_server(
             yield server
         finally:
             server.kill()
+
+
+@contextlib.contextmanager
+def killed(redis: RedisServer) -> Iterator[None]:
+    """Have none, and then one without its data."""
+    redis.kill()
+    try:
+        yield
+    finally:
+        redis.start()
+
+
+@contextlib.contextmanager
+def paused(redis: RedisServer) -> Iterator[None]:
+    """Have one that takes everything, and answers nothing."""
+    redis.pause()
+    try:
+        yield
+    finally:
+        redis.resume()

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.drivers.redisserver import RedisServer
+from tests.drivers.redisserver import RedisServer, killed, paused
 from tests.faults.conftest import ROOMS_MARGIN, start_rooms
 from tests.faults.harness import Watched
 from tests.faults.traffic import Traffic, ask
@@ -71,20 +71,6 @@ def rooms(request: pytest.FixtureRequest) -> Iterator[Rooms]:
 
 
 # --- away ------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def killed(redis: RedisServer) -> Iterator[None]:
-    redis.kill()
-    yield
-    redis.start()
-
-
-@contextlib.contextmanager
-def paused(redis: RedisServer) -> Iterator[None]:
-    redis.pause()
-    yield
-    redis.resume()
 
 
 @contextlib.contextmanager

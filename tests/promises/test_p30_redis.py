@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.drivers.redisserver import RedisServer
+from tests.drivers.redisserver import RedisServer, killed, paused
 from tests.faults.audience import Audience, announcement, audience
 from tests.faults.conftest import start_rooms
 from tests.faults.traffic import ask
@@ -34,21 +34,6 @@ SIZE = 1000
 #: In one turn.
 COUNT, INTERVAL = 150, 0.002
 TURNS = 15
-
-
-@contextlib.contextmanager
-def away(redis: RedisServer) -> Iterator[None]:
-    redis.kill()
-    yield
-    redis.start()
-
-
-@contextlib.contextmanager
-def slow(redis: RedisServer) -> Iterator[None]:
-    """It takes everything, and answers nothing."""
-    redis.pause()
-    yield
-    redis.resume()
 
 
 @contextlib.contextmanager
@@ -117,7 +102,7 @@ def rooms(request: pytest.FixtureRequest) -> Iterator[tuple[Server, RedisServer]
         yield watched.server, redis
 
 
-@pytest.mark.parametrize("state", [away, slow, hostile])
+@pytest.mark.parametrize("state", [killed, paused, hostile])
 def test_p30_local_broadcast_takes_no_longer(
     rooms: tuple[Server, RedisServer],
     state: Callable[[RedisServer], contextlib.AbstractContextManager[None]],
