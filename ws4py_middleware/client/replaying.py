@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.connection import Connection
 from ..core.events import Event, HookDue, MessageReceived
 from ..exc import InvalidBytesError, ProtocolException, WebSocketException
-from ..hub.entries import MARK
+from ..hub.entries import MARK, escape
 from ..hub.history import is_id
 from ..hub.replay import MAX_RESUME, MAX_ROOMS, SUBPROTOCOL
 from ..messaging import BinaryMessage, TextMessage
@@ -317,7 +317,7 @@ class ReplayingConnection(Connection):
 
     def send_message(self, data: Buffer, is_text: bool) -> None:
         """Send a message in one frame, as :meth:`.Connection.send_message`."""
-        super().send_message(_escape(data) if is_text else data, is_text)
+        super().send_message(escape(data) if is_text else data, is_text)
 
     def send_prepared(self, message: PreparedMessage) -> None:
         """Send a message that goes to many, as :meth:`.Connection.send_prepared`."""
@@ -327,7 +327,7 @@ class ReplayingConnection(Connection):
         """Send one fragment of a message, as :meth:`.Connection.send_fragment`."""
         if is_text and (first or self._begins):
             self._begins = not len(data)
-            data = _escape(data)
+            data = escape(data)
         super().send_fragment(data, is_text, first=first, fin=fin)
 
 
@@ -339,10 +339,6 @@ def adopt(client: ClientBase, replay: Replay, conn: Connection) -> Connection:
 
 
 # --- the protocol's messages -----------------------------------------------------------------------
-
-
-def _escape(data: Buffer) -> Buffer:
-    return MARK + bytes(data) if bytes(data[:1]) == MARK else data
 
 
 def _build(said: Mapping[str, object]) -> bytes:

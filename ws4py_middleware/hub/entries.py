@@ -8,6 +8,7 @@ import re
 from typing import Any, NamedTuple
 
 from ..core.prepared import PreparedMessage
+from ..core.types import Buffer
 from .backplane import Envelope
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Page",
     "Place",
     "build_note",
+    "escape",
     "make_entry",
     "parse_place",
 ]
@@ -157,3 +159,13 @@ def build_note(style: int, room: str, **fields: Any) -> PreparedMessage:
     """Build a message of the protocol."""
     text = json.dumps({"room": room, **fields}, ensure_ascii=False, separators=(",", ":")).encode()
     return Marked(MARK + text, True) if style == MARKED else PreparedMessage(text, True)
+
+
+def escape(data: Buffer) -> Buffer:
+    r"""
+    Return a text of the application, or what it begins with, as it is sent: with one mark more if it has one.
+
+    >>> escape(b"hello"), escape(b"\x1ehello")
+    (b'hello', b'\x1e\x1ehello')
+    """
+    return MARK + bytes(data) if bytes(data[:1]) == MARK else data

@@ -22,7 +22,7 @@ from ..messaging import Message, TextMessage
 from .alarms import Alarm
 from .catchup import CatchUp
 from .cursors import Cursor
-from .entries import MARK, Marked
+from .entries import MARK, Marked, escape
 from .history import is_id
 from .members import check_room
 
@@ -191,24 +191,17 @@ class _Escaping:
         self._is_empty = False  # nothing has come yet of a message in fragments
 
     def send_message(self, data: Buffer, is_text: bool) -> None:
-        if is_text and data[:1] == MARK:
-            data = MARK + data
-        super().send_message(data, is_text)  # type: ignore[misc]  # a link's
+        super().send_message(escape(data) if is_text else data, is_text)  # type: ignore[misc]  # a link's
 
     def send_fragment(self, data: Buffer, is_text: bool, *, first: bool, fin: bool) -> None:
         if is_text and (first or self._is_empty):
-            # What a message begins with is not known before something comes.
-            first = True
-            self._is_empty = not data and not fin
-            if self._is_empty:
-                return
-            if data[:1] == MARK:
-                data = MARK + data
+            self._is_empty = not len(data)
+            data = escape(data)
         super().send_fragment(data, is_text, first=first, fin=fin)  # type: ignore[misc]  # a link's
 
     def send_prepared(self, message: PreparedMessage) -> bool:
         if message.is_text and message.data[:1] == MARK and not isinstance(message, Marked):
-            message = PreparedMessage(MARK + message.data, True)
+            message = PreparedMessage(escape(message.data), True)
         sent: bool = super().send_prepared(message)  # type: ignore[misc]  # a link's
         return sent
 
