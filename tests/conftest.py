@@ -1,5 +1,9 @@
 """
-What all tests share: how hard Hypothesis tries, which files are looked into, and that Ctrl-C is heard.
+What all tests share: which build is tested, how hard Hypothesis tries, which files are looked into, and
+that Ctrl-C is heard.
+
+The compiled build is tested where there is one (``scripts/build`` makes it), and the pure one with
+``WS4PY_MIDDLEWARE_PURE=1``, or where nothing is compiled.
 
 ``ci`` is for every run; ``full`` is what a release has to pass. Choose with
 ``--hypothesis-profile=full`` or the environment variable ``HYPOTHESIS_PROFILE``.
@@ -9,10 +13,19 @@ from __future__ import annotations
 
 import os
 import signal
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+PACKAGE = Path(__file__).resolve().parents[1] / "ws4py_middleware"
+COMPILED = [path for suffix in EXTENSION_SUFFIXES for path in PACKAGE.rglob(f"*{suffix}")]
+
+# Who has compiled nothing wants the pure build; the servers that the tests start need not complain of it.
+if not COMPILED:
+    os.environ.setdefault("WS4PY_MIDDLEWARE_PURE", "1")
+PURE = os.environ.get("WS4PY_MIDDLEWARE_PURE", "") not in ("", "0")
 
 # Who is started in the background hears no SIGINT, nor do the servers that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -33,6 +46,22 @@ _COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", _COMMON, max_examples=200, derandomize=True)
 settings.register_profile("full", _COMMON, max_examples=10_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to test what was compiled from something else than what lies here."""
+    for path in [] if PURE else COMPILED:
+        built = path.stat().st_mtime
+        for suffix in (".py", ".pyx", ".pxd"):
+            source = path.with_name(path.name.partition(".")[0] + suffix)
+            if source.exists() and source.stat().st_mtime > built:
+                name = source.relative_to(PACKAGE.parent)
+                raise pytest.UsageError(f"{name} has changed since it was compiled; run scripts/build")
+
+
+def pytest_report_header() -> str:
+    """Say which build is tested."""
+    return f"build: {'pure' if PURE else 'compiled'}"
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

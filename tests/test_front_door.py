@@ -43,7 +43,8 @@ import ws4py_middleware
 loaded = {name.partition(".")[0] for name in sys.modules}
 optional = {"gevent", "greenlet", "gunicorn", "cherrypy", "cheroot", "flask", "django", "werkzeug", "asgiref"}
 assert not loaded & optional, loaded & optional
-assert {n for n in sys.modules if n.startswith("ws4py_middleware.")} == {"ws4py_middleware._version"}
+loaded = {n for n in sys.modules if n.startswith("ws4py_middleware.")}
+assert loaded == {"ws4py_middleware._build", "ws4py_middleware._version"}
 assert threading.active_count() == 1
 assert not logging.getLogger().handlers
 # Not even a NullHandler: under stock gunicorn it would keep a handler's exception from everybody.

@@ -21,6 +21,7 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
+from . import _build
 from ._version import __version__
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from .routing import Route
     from .websocket import EchoWebSocket, WebSocket
     from .wsgi import WebSocketMiddleware, upgrade
+
+_build.prepare()
 
 __author__ = "the ws4py_middleware authors"
 

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from . import admission, figures, traces
+from . import _build, admission, figures, traces
+from .core import COMPILED
 from .core.connection import Connection
 from .core.frames import check_close_code
 from .core.handshake import Upgrade
@@ -188,6 +189,7 @@ class Registry(ABC):
         self._admit(link)
 
     def _admit(self, link: Link) -> None:
+        _build.tell(COMPILED)
         with self.lock:
             stale = self._links.get(link.fd)
         try:

@@ -4,3 +4,14 @@ The protocol, sans I/O: bytes in, events and bytes out.
 Nothing in here knows a socket, a thread, a clock, a file or a framework; time
 is an argument. See :mod:`ws4py_middleware.core.connection` for the way in.
 """
+
+from __future__ import annotations
+
+from importlib.machinery import EXTENSION_SUFFIXES
+
+from . import masking
+
+__all__ = ["COMPILED"]
+
+#: Whether the hot path is compiled; ``WS4PY_MIDDLEWARE_PURE=1`` in the environment has it run in pure Python.
+COMPILED: bool = str(masking.__file__).endswith(tuple(EXTENSION_SUFFIXES))
