@@ -177,3 +177,22 @@ def test_lost_connection_has_no_more_to_parse() -> None:
     assert not has_more(server)
     assert not has_events(server)
     assert server.next_event() is None
+
+
+def works(machine: Connection) -> tuple[bool, bool, bool]:
+    return machine.has_work(), machine.has_events, machine.has_more
+
+
+def test_work_of_a_connection_is_events_and_bytes_and_errors() -> None:
+    server = make_server(POLICY.replace(turn_frames=1))
+    server.receive_data(2 * build_frame(TEXT, b"Hi", key=KEY), 0.0)
+    assert works(server) == (True, True, True)
+    server.next_event()
+    assert works(server) == (True, False, True)
+    server.receive_data(b"", 0.0)
+    server.next_event()
+    assert works(server) == (False, False, False)
+    server.receive_data(b"\xff\xff", 0.0)
+    assert works(server) == (True, True, False)
+    assert server.next_event() is None
+    assert works(server) == (False, False, False)

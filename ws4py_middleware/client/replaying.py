@@ -286,6 +286,10 @@ class ReplayingConnection(Connection):
 
     # --- receiving -----------------------------------------------------------------------------
 
+    def has_work(self) -> bool:
+        """Tell whether events wait to be taken, or bytes that were not parsed yet."""
+        return bool(self._due) or super().has_work()
+
     @property
     def has_events(self) -> bool:
         """Whether events wait to be taken, or an error behind the last one."""

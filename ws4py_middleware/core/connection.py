@@ -18,13 +18,11 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ..exc import ConnectionClosed
 from .counts import Counts
-from .deadlines import Deadlines, Due
 from .events import CloseReceived, Event, MessageReceived, PingReceived, PongReceived
 from .frames import MAX_CONTROL_PAYLOAD, pack_close
 from .keepalive import Keepalive
-from .meter import Meter
+from .machine import Machine
 from .outbox import Outbox
 from .parser import Parser
 from .policy import Policy
@@ -68,7 +66,7 @@ def random_mask_key() -> bytes:
     return os.urandom(4)
 
 
-class Connection:
+class Connection(Machine):
     """
     The state of one open WebSocket.
 
@@ -85,26 +83,7 @@ class Connection:
     Spec: :rfc:`6455#section-5`, §6, §7; :rfc:`7692`.
     """
 
-    __slots__ = (
-        "_controls_since",
-        "_events",
-        "_failure",
-        "_keepalive",
-        "_meter",
-        "_next",
-        "_now",
-        "_parser",
-        "close_received",
-        "close_sent",
-        "deadlines",
-        "eof_received",
-        "finished",
-        "opened_at",
-        "outbox",
-        "policy",
-        "side",
-        "state",
-    )
+    __slots__ = ("_controls_since", "_events", "_keepalive", "_next", "_parser", "outbox")
 
     def __init__(
         self,
@@ -115,27 +94,13 @@ class Connection:
         now: float = 0.0,
         make_mask_key: Callable[[], bytes] = random_mask_key,
     ) -> None:
-        self.side = side
-        self.policy = policy
-        self.state = _OPEN
-        #: The Close frames of both directions, as (code, reason); ``None`` until there is one.
-        self.close_received: tuple[int, str] | None = None
-        self.close_sent: tuple[int, str] | None = None
-        #: Whether the TCP connection is to be ended now, without waiting for anything.
-        self.finished = False
-        #: Whether the peer's bytes have ended, so that there is nothing to read any more.
-        self.eof_received = False
-        self.opened_at = now
-        self.deadlines = Deadlines(policy, now)
+        super().__init__(side, policy, now, True)
         extension = extensions[0] if extensions else None
         #: What this end says, until the network has taken it.
         self.outbox = Outbox(
             extension, make_mask_key if side is Side.CLIENT else None, policy.write_high_water
         )
         self._parser = Parser(side, policy, extension)
-        self._failure: tuple[int, str] | None = None
-        self._now = now
-        self._meter = Meter.of(policy, self.deadlines, now)
         self._controls_since = now
         # Incoming: events that were parsed and not taken yet, from _next on.
         self._events: list[Event] = []
@@ -176,6 +141,12 @@ class Connection:
         self._now = now
         self.eof_received = True
         self._check_finished()
+
+    def has_work(self) -> bool:
+        """Tell whether events wait to be taken, or bytes that were not parsed yet."""
+        return self._next < len(self._events) or (
+            self.state is not _CLOSED and (self._parser.error is not None or self._parser.has_more)
+        )
 
     @property
     def has_more(self) -> bool:
@@ -228,14 +199,12 @@ class Connection:
 
     # --- sending ---------------------------------------------------------------------
 
-    @property
-    def queued(self) -> int:
-        """Bytes that wait to be taken by the network."""
+    def get_queued(self) -> int:
+        """Return how many bytes wait to be taken by the network."""
         return self.outbox.queued
 
-    @property
-    def backlog(self) -> int:
-        """Bytes that wait: for the network, and for the end of a fragmented message."""
+    def get_backlog(self) -> int:
+        """Return how many bytes wait: for the network, and for the end of a fragmented message."""
         return self.outbox.backlog
 
     def send_message(self, data: Buffer, is_text: bool) -> None:
@@ -375,18 +344,10 @@ class Connection:
 
         Taking fewer than there were means that it takes no more for now.
         """
-        deadlines = self.deadlines
-        if self.outbox.sent(size):
-            if deadlines.is_write_blocked:
-                if self.outbox.queued:
-                    deadlines.write_blocked(now)
-                else:
-                    deadlines.write_done()
-            if self.state is _CLOSED and not self.outbox.queued:
-                deadlines.linger(now)
-                self._check_finished()
-        elif size or not deadlines.is_write_blocked:
-            deadlines.write_blocked(now)
+        self._note_sent(self.outbox.sent(size), size, now)
+        if self.state is _CLOSED and not self.outbox.queued:
+            self.deadlines.linger(now)
+            self._check_finished()
 
     @property
     def half_close(self) -> bool:
@@ -401,28 +362,6 @@ class Connection:
 
     # --- time ------------------------------------------------------------------------
 
-    def next_deadline(self) -> float | None:
-        """Return when :meth:`handle_deadline` has something to do, or ``None``."""
-        return self.deadlines.next()
-
-    def handle_deadline(self, now: float) -> None:
-        """Do what is due: a keepalive ping, or the end of a peer that let a time pass."""
-        self._now = now
-        policy = self.policy
-        while (due := self.deadlines.take_due(now)) is not None:
-            if due is Due.PING:
-                self._send_keepalive(now)
-            elif due is Due.PING_TIMEOUT:
-                self.fail(CloseCode.INTERNAL_ERROR, f"no pong within {policy.ping_timeout:g} s", now)
-            elif due is Due.IDLE_TIMEOUT:
-                self.close(CloseCode.NORMAL_CLOSURE, f"no message within {policy.idle_timeout:g} s", now)
-            elif due is Due.WRITE_TIMEOUT:
-                self.lose(f"the peer took no bytes within {policy.write_timeout:g} s")
-            elif self.state is _CLOSED:
-                self.finished = True
-            else:
-                self.lose(f"the closing handshake did not end within {policy.close_timeout:g} s")
-
     def _send_keepalive(self, now: float) -> None:
         # One is out already. Without a time-out it may never be answered, so the next one
         # goes out all the same, but not onto a queue that nobody takes.
@@ -430,14 +369,6 @@ class Connection:
             return
         self.outbox.push_control(Opcode.PING, self._keepalive.make_ping(now))
         self.deadlines.ping_sent(now)
-
-    def pause(self) -> None:
-        """Note that nothing is read for now; the peer is not blamed for what is not seen meanwhile."""
-        self.deadlines.pause(self._now)
-
-    def resume(self, now: float) -> None:
-        """Note that reading goes on."""
-        self.deadlines.resume(now)
 
     # --- figures ---------------------------------------------------------------------
 
@@ -456,22 +387,6 @@ class Connection:
         return counts
 
     # --- the end ---------------------------------------------------------------------
-
-    @property
-    def close_code(self) -> int:
-        """
-        The close code of the connection, :rfc:`6455#section-7.1.5`.
-
-        The peer's; else the one that this end failed the connection with; else 1006.
-        """
-        end = self.close_received or self._failure
-        return int(CloseCode.ABNORMAL_CLOSURE) if end is None else int(end[0])
-
-    @property
-    def close_reason(self) -> str:
-        """The text that belongs to :attr:`close_code`."""
-        end = self.close_received or self._failure
-        return "Going away" if end is None else end[1]
 
     def _step(self, step: Step) -> None:
         state = TRANSITIONS.get((self.state, step), self.state)
@@ -495,6 +410,3 @@ class Connection:
         if self.eof_received and self.state is _CLOSED and not self.queued:
             self.finished = True
             self.deadlines.end()
-
-    def _raise_closed(self) -> None:
-        raise ConnectionClosed("the WebSocket is closed", self.close_code, self.close_reason)

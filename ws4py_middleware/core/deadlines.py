@@ -8,10 +8,14 @@ when to come back, and may come late or too often without harm.
 from __future__ import annotations
 
 import enum
+import math
 
 from .policy import Policy
 
-__all__ = ["Deadlines", "Due"]
+__all__ = ["NEVER", "Deadlines", "Due"]
+
+#: The time of what has none: later than all others, so that it needs no question of its own.
+NEVER = math.inf
 
 #: How long a closed connection waits for the peer's FIN, so that closing the
 #: socket does not reset it and take our last Close frame away.
@@ -48,29 +52,30 @@ class Deadlines:
         "_ping",
         "_policy",
         "_pong",
-        "_write",
         "lifetime_over",
+        "write_due",
     )
 
     def __init__(self, policy: Policy, now: float, *, keepalive: bool = True) -> None:
         self._policy = policy
         interval = policy.ping_interval if keepalive else None
-        self._ping = None if interval is None else now + interval
-        self._pong: float | None = None
-        self._write: float | None = None
-        self._close: float | None = None
-        self._idle = None if policy.idle_timeout is None else now + policy.idle_timeout
+        self._ping = NEVER if interval is None else now + interval
+        self._pong = NEVER
+        #: When the network has to have taken something; :data:`NEVER`: nobody waits for that.
+        self.write_due = NEVER
+        self._close = NEVER
+        self._idle = NEVER if policy.idle_timeout is None else now + policy.idle_timeout
         #: Whether ``policy.max_lifetime`` has passed, and nobody has agreed to another.
         self.lifetime_over = False
-        self._life = None if policy.max_lifetime is None else now + policy.max_lifetime
-        self._paused: float | None = None  # since then
+        self._life = NEVER if policy.max_lifetime is None else now + policy.max_lifetime
+        self._paused = NEVER  # since then
 
     def next(self) -> float | None:
         """Return the earliest deadline, or ``None``."""
-        times = [self._ping, self._write, self._close, self._life]
-        if self._paused is None:
-            times += self._pong, self._idle
-        return min((time for time in times if time is not None), default=None)
+        when = min(self._ping, self.write_due, self._close, self._life)
+        if self._paused == NEVER:
+            when = min(when, self._pong, self._idle)
+        return None if when == NEVER else when
 
     def take_due(self, now: float) -> Due | None:
         """
@@ -80,23 +85,23 @@ class Deadlines:
 
         Call it until it returns ``None``.
         """
-        if self._close is not None and self._close <= now:
+        if self._close <= now:
             self.end()
             return Due.CLOSE_TIMEOUT
-        if self._write is not None and self._write <= now:
+        if self.write_due <= now:
             self.end()
             return Due.WRITE_TIMEOUT
-        if self._paused is None:
-            if self._pong is not None and self._pong <= now:
-                self._pong = self._ping = None
+        if self._paused == NEVER:
+            if self._pong <= now:
+                self._pong = self._ping = NEVER
                 return Due.PING_TIMEOUT
-            if self._idle is not None and self._idle <= now:
-                self._idle = None
+            if self._idle <= now:
+                self._idle = NEVER
                 return Due.IDLE_TIMEOUT
-        if self._life is not None and self._life <= now:
-            self._life = None
+        if self._life <= now:
+            self._life = NEVER
             self.lifetime_over = True
-        if self._ping is not None and self._ping <= now:
+        if self._ping <= now:
             interval = self._policy.ping_interval
             assert interval is not None
             # From now, not from then: a driver that slept through five pings sends one.
@@ -106,16 +111,16 @@ class Deadlines:
 
     def ping_sent(self, now: float) -> None:
         """A keepalive ping is on its way; a pong is due unless one already was."""
-        if self._pong is None and self._policy.ping_timeout is not None:
+        if self._pong == NEVER and self._policy.ping_timeout is not None:
             self._pong = now + self._policy.ping_timeout
 
     def pong_received(self) -> None:
         """The keepalive ping was answered."""
-        self._pong = None
+        self._pong = NEVER
 
     def message_received(self, now: float) -> None:
         """The peer said something of its own."""
-        if self._idle is not None:
+        if self._idle != NEVER:
             assert self._policy.idle_timeout is not None
             self._idle = now + self._policy.idle_timeout
 
@@ -128,20 +133,20 @@ class Deadlines:
     def write_blocked(self, now: float) -> None:
         """The peer's window is full; it has to take something in time."""
         if self._policy.write_timeout is not None:
-            self._write = now + self._policy.write_timeout
+            self.write_due = now + self._policy.write_timeout
 
     def write_done(self) -> None:
         """All bytes were taken."""
-        self._write = None
+        self.write_due = NEVER
 
     @property
     def is_write_blocked(self) -> bool:
         """Whether :meth:`write_blocked` is in force."""
-        return self._write is not None
+        return self.write_due != NEVER
 
     def pause(self, now: float) -> None:
         """Nothing is read for now: what the peer says is not seen, and it is not blamed for that."""
-        if self._paused is None:
+        if self._paused == NEVER:
             self._paused = now
 
     def resume(self, now: float) -> None:
@@ -151,19 +156,19 @@ class Deadlines:
         They have what was left of their time, not the whole of it again: a peer that
         has us pause all the time would never be found out.
         """
-        paused, self._paused = self._paused, None
-        if paused is None:
+        paused, self._paused = self._paused, NEVER
+        if paused == NEVER:
             return
-        if self._pong is not None and self._policy.ping_timeout is not None:
+        if self._pong != NEVER and self._policy.ping_timeout is not None:
             self._pong += now - max(paused, self._pong - self._policy.ping_timeout)
-        if self._idle is not None and self._policy.idle_timeout is not None:
+        if self._idle != NEVER and self._policy.idle_timeout is not None:
             self._idle += now - max(paused, self._idle - self._policy.idle_timeout)
 
     def close_sent(self, now: float) -> None:
         """The closing handshake began; nothing else has a deadline now, and this one does not move."""
-        self._ping = self._pong = self._idle = self._life = None
+        self._ping = self._pong = self._idle = self._life = NEVER
         timeout = self._policy.close_timeout
-        if self._close is None and timeout is not None:
+        if self._close == NEVER and timeout is not None:
             self._close = now + timeout
 
     def linger(self, now: float) -> None:
@@ -173,4 +178,4 @@ class Deadlines:
 
     def end(self) -> None:
         """Nothing is waited for any more."""
-        self._ping = self._pong = self._idle = self._life = self._write = self._close = None
+        self._ping = self._pong = self._idle = self._life = self.write_due = self._close = NEVER

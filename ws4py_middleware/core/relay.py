@@ -16,12 +16,10 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ..exc import ConnectionClosed
 from .counts import Counts
-from .deadlines import Deadlines, Due
 from .events import CloseReceived, Event, MessageReceived
 from .frames import MAX_CONTROL_PAYLOAD, pack_close
-from .meter import Meter
+from .machine import Machine
 from .policy import Policy
 from .prepared import PreparedMessage
 from .types import Buffer, CloseCode, Side, State
@@ -100,7 +98,7 @@ class SendClose:
 Item = SendMessage | SendClose
 
 
-class Relay:
+class Relay(Machine):
     """
     The state of one open WebSocket that a server relays.
 
@@ -116,57 +114,25 @@ class Relay:
         "_batch",
         "_counts",
         "_events",
-        "_failure",
         "_items",
-        "_meter",
-        "_now",
         "_pieces",
         "_pieces_size",
+        "_queued",
         "_said_close",
-        "close_received",
-        "close_sent",
-        "deadlines",
-        "eof_received",
-        "finished",
-        "opened_at",
-        "policy",
-        "queued",
-        "side",
-        "state",
     )
 
-    #: Nobody tells how long a ping of the server's own takes.
-    latency: float | None = None
-    #: There is no FIN of this end's own: the server ends the TCP connection.
-    half_close = False
-    #: Messages come whole, so that nothing is left to be parsed.
-    has_more = False
+    _goods = "message"
 
     def __init__(self, policy: Policy, *, now: float = 0.0) -> None:
-        self.side = Side.SERVER
-        self.policy = policy
-        self.state = _OPEN
-        #: The ends that each side declared, as (code, reason); ``None`` until there is one.
-        self.close_received: tuple[int, str] | None = None
-        self.close_sent: tuple[int, str] | None = None
-        #: Whether there is nothing more to wait for.
-        self.finished = False
-        #: Whether the peer says nothing more, so that there is nothing to read.
-        self.eof_received = False
-        self.opened_at = now
+        super().__init__(Side.SERVER, policy, now, False)
         self._counts = Counts()
-        self.deadlines = Deadlines(policy, now, keepalive=False)
-        #: Bytes that wait until the server has taken them.
-        self.queued = 0
+        self._queued = 0  # bytes that wait until the server has taken them
         self._batch: tuple[Item, ...] = ()
         self._items: deque[Item] = deque()
         self._pieces: list[bytes] = []  # of a message that comes in fragments
         self._pieces_size = 0
         self._events: deque[Event] = deque()
-        self._meter = Meter.of(policy, self.deadlines, now)
-        self._failure: tuple[int, str] | None = None
         self._said_close = False  # the server was given our end before it told of one
-        self._now = now
 
     # --- receiving -------------------------------------------------------------------
 
@@ -196,9 +162,8 @@ class Relay:
         if not self.eof_received:
             self.receive_data([CloseReceived(CloseCode.ABNORMAL_CLOSURE, "")], now)
 
-    @property
-    def has_events(self) -> bool:
-        """Whether events wait to be taken."""
+    def has_work(self) -> bool:
+        """Tell whether events wait to be taken; messages come whole, so that nothing is left to be parsed."""
         if self._events or self._meter is None or self._meter.error is None:
             return bool(self._events)
         return self.state is not _CLOSED
@@ -234,10 +199,13 @@ class Relay:
 
     # --- sending ---------------------------------------------------------------------
 
-    @property
-    def backlog(self) -> int:
-        """Bytes that wait; a message that is still being put together keeps nobody waiting."""
-        return self.queued
+    def get_queued(self) -> int:
+        """Return how many bytes wait until the server has taken them."""
+        return self._queued
+
+    def get_backlog(self) -> int:
+        """Return the same; a message that is still being put together keeps nobody waiting."""
+        return self._queued
 
     def send_message(self, data: Buffer, is_text: bool) -> None:
         """
@@ -246,7 +214,8 @@ class Relay:
         Raises:
             ConnectionClosed: The connection has ended, or is about to.
         """
-        self._check_open()
+        if self.state is not _OPEN:
+            self._raise_closed()
         self._push(SendMessage(data, is_text))
 
     def send_prepared(self, message: PreparedMessage) -> None:
@@ -256,7 +225,8 @@ class Relay:
         Raises:
             ConnectionClosed: As :meth:`send_message`.
         """
-        self._check_open()
+        if self.state is not _OPEN:
+            self._raise_closed()
         item = message.relayed
         if not isinstance(item, SendMessage):
             item = message.relayed = SendMessage(message.data, message.is_text)
@@ -270,7 +240,8 @@ class Relay:
             ConnectionClosed: As :meth:`send_message`.
             ValueError: All fragments together are more than ``policy.write_limit``; they are forgotten.
         """
-        self._check_open()
+        if self.state is not _OPEN:
+            self._raise_closed()
         if first:
             self._drop_pieces()
         self._pieces.append(bytes(data))
@@ -296,7 +267,8 @@ class Relay:
         """
         if len(payload) > MAX_CONTROL_PAYLOAD:
             raise ValueError(f"{len(payload)} bytes in a ping or pong; at most {MAX_CONTROL_PAYLOAD} fit")
-        self._check_open()
+        if self.state is not _OPEN:
+            self._raise_closed()
 
     def pong(self, payload: bytes = b"") -> None:
         """Do nothing, as :meth:`ping`."""
@@ -376,83 +348,35 @@ class Relay:
     def data_to_send(self) -> Sequence[Item]:
         """Return what the server is to take next; the same until :meth:`data_sent` tells of it."""
         if not self._batch and self._items:
-            size = count = 0
-            for item in self._items:
-                count += 1
+            batch: list[Item] = []
+            size = 0
+            while self._items and size < _BATCH_SIZE:
+                item = self._items.popleft()
+                batch.append(item)
                 size += item.cost
-                if size >= _BATCH_SIZE:
-                    break
-            self._batch = tuple(self._items.popleft() for _ in range(count))
-            self._said_close = isinstance(self._batch[-1], SendClose)
+            self._batch = tuple(batch)
+            self._said_close = isinstance(batch[len(batch) - 1], SendClose)
         return self._batch
 
     def data_sent(self, size: int, now: float) -> None:
         """Note that the server took the first ``size`` of :meth:`data_to_send`; fewer are all for now."""
-        deadlines = self.deadlines
         taken = self._batch[:size]
         self._forget(taken)
-        self._counts.bytes_sent += sum(len(item.data) for item in taken if isinstance(item, SendMessage))
-        self._batch = self._batch[size:]
-        if not self._batch:
-            if deadlines.is_write_blocked:
-                if self.queued:
-                    deadlines.write_blocked(now)
-                else:
-                    deadlines.write_done()
-            self._check_finished()
-        elif size or not deadlines.is_write_blocked:
-            deadlines.write_blocked(now)
+        for item in taken:
+            if isinstance(item, SendMessage):
+                self._counts.bytes_sent += len(item.data)
+        if size:
+            self._batch = self._batch[size:]
+        self._note_sent(not self._batch, size, now)
+        self._check_finished()
 
-    # --- time ------------------------------------------------------------------------
-
-    def next_deadline(self) -> float | None:
-        """Return when :meth:`handle_deadline` has something to do, or ``None``."""
-        return self.deadlines.next()
-
-    def handle_deadline(self, now: float) -> None:
-        """Do what is due: the end of a peer that let a time pass."""
-        self._now = now
-        policy = self.policy
-        while (due := self.deadlines.take_due(now)) is not None:
-            if due is Due.IDLE_TIMEOUT:
-                self.close(CloseCode.NORMAL_CLOSURE, f"no message within {policy.idle_timeout:g} s", now)
-            elif due is Due.WRITE_TIMEOUT:
-                self.lose(f"the peer took no message within {policy.write_timeout:g} s")
-            elif self.state is _CLOSED:
-                self.finished = True
-            else:
-                self.lose(f"the closing handshake did not end within {policy.close_timeout:g} s")
-
-    def pause(self) -> None:
-        """Note that nothing is read for now; the peer is not blamed for what is not seen meanwhile."""
-        self.deadlines.pause(self._now)
-
-    def resume(self, now: float) -> None:
-        """Note that reading goes on."""
-        self.deadlines.resume(now)
+    # --- figures ---------------------------------------------------------------------
 
     def count(self) -> Counts:
         """Return what has passed so far."""
         return replace(self._counts)
 
     # --- the end ---------------------------------------------------------------------
-
-    @property
-    def close_code(self) -> int:
-        """
-        The close code of the connection.
-
-        This end's own, if the server was given that before it told of the end; else what the server
-        reports; else the one that this end failed the connection with; else 1006.
-        """
-        end = self.close_received or self._failure
-        return int(CloseCode.ABNORMAL_CLOSURE) if end is None else int(end[0])
-
-    @property
-    def close_reason(self) -> str:
-        """The text that belongs to :attr:`close_code`."""
-        end = self.close_received or self._failure
-        return "Going away" if end is None else end[1]
 
     def _step(self, step: Step) -> None:
         state = TRANSITIONS.get((self.state, step), self.state)
@@ -468,19 +392,20 @@ class Relay:
 
     def _check_finished(self) -> None:
         """When all is said, there is nothing to wait for: the closing handshake is the server's."""
-        if self.state is _CLOSED and not self.queued:
+        if self.state is _CLOSED and not self._queued:
             self.finished = True
             self.deadlines.end()
 
     def _push(self, item: Item) -> None:
         self._items.append(item)
-        self.queued += item.cost
+        self._queued += item.cost
         counts = self._counts
         counts.messages_sent += isinstance(item, SendMessage)
-        counts.queued_max = max(counts.queued_max, self.queued)
+        counts.queued_max = max(counts.queued_max, self._queued)
 
     def _forget(self, items: Iterable[Item]) -> None:
-        self.queued -= sum(item.cost for item in items)
+        for item in items:
+            self._queued -= item.cost
 
     def _drop_pieces(self) -> None:
         self._pieces, self._pieces_size = [], 0
@@ -488,11 +413,7 @@ class Relay:
     def _clear(self) -> None:
         self._items.clear()
         self._batch = ()
-        self.queued = 0
-
-    def _check_open(self) -> None:
-        if self.state is not _OPEN:
-            raise ConnectionClosed("the WebSocket is closed", self.close_code, self.close_reason)
+        self._queued = 0
 
 
 def _end(code: int | None, reason: str) -> SendClose:
