@@ -20,9 +20,10 @@ import threading
 import time
 from typing import Any, Protocol
 
-__all__ = ["Address", "TLSObject", "TLSTransport", "Transport"]
+from ..core.types import Buffer
+from .nowait import PlainSocket
 
-Buffer = bytes | bytearray | memoryview
+__all__ = ["Address", "TLSObject", "TLSTransport", "Transport"]
 
 #: ``(host, port)`` of IPv4 and IPv6, the path of a Unix socket (bytes: an abstract one), None when unknown.
 Address = tuple[str, int] | str | bytes | None
@@ -43,7 +44,7 @@ class TLSObject(Protocol):
     def shutdown(self) -> Any: ...
 
 
-class Transport:
+class Transport(PlainSocket):
     """
     A connected stream socket, non-blocking.
 
@@ -57,12 +58,12 @@ class Transport:
         owner: The object whose ``close`` must be called too, when ``sock`` is only the inside of it.
     """
 
-    __slots__ = ("_local_address", "_owner", "_peer_address", "gevent", "sock")
+    __slots__ = ("_local_address", "_owner", "_peer_address", "gevent")
 
     tls = False
 
     def __init__(self, sock: _socket.socket, *, gevent: bool = False, owner: Any = None) -> None:
-        self.sock = sock
+        super().__init__(sock)
         self.gevent = gevent
         self._owner = owner
         self._local_address: Address = None
@@ -93,38 +94,6 @@ class Transport:
     def fileno(self) -> int:
         """Return the descriptor to poll; -1 once closed."""
         return _socket.socket.fileno(self.sock)
-
-    def recv(self, size: int = 65536) -> bytes | None:
-        """
-        Read at most ``size`` bytes that are here already.
-
-        Returns:
-            The bytes; ``b""`` when the peer has ended its side; None when there is nothing to read now.
-
-        Raises:
-            OSError: The connection is lost (``ConnectionResetError`` and the like) or closed. A TLS error
-            is an
-                :exc:`OSError` too.
-        """
-        try:
-            return self.sock.recv(size)
-        except BlockingIOError:
-            return None
-
-    def send(self, data: Buffer) -> int:
-        """
-        Write as much of ``data`` as can be taken without waiting.
-
-        Returns:
-            How many bytes were taken from the front; 0 when the connection takes nothing now.
-
-        Raises:
-            OSError: The connection is lost (``BrokenPipeError``, ``ConnectionResetError``) or closed.
-        """
-        try:
-            return self.sock.send(data)
-        except BlockingIOError:
-            return 0
 
     def sendall(self, data: Buffer, timeout: float) -> None:
         """
@@ -302,6 +271,18 @@ class TLSTransport(Transport):
                 self.committed = 0
                 sent += record
         return sent
+
+    def recv_into(self, buffer: memoryview) -> int | None:
+        """Read into a buffer, as :meth:`recv`."""
+        data = self.recv(len(buffer))
+        if data is None:
+            return None
+        buffer[: len(data)] = data
+        return len(data)
+
+    def sendv(self, buffers: list[Buffer]) -> int:
+        """Write as much of several buffers, one behind the other, as :meth:`send` does of one."""
+        return self.send(b"".join(buffers))
 
     def pending(self) -> int:
         """Return how many decrypted bytes wait inside OpenSSL; read on while there are any."""

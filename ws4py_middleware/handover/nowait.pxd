@@ -1,0 +1,10 @@
+cdef class PlainSocket:
+    cdef public object sock
+    cdef bint is_direct
+
+    cdef int get_fd(self) except -1
+    cpdef object recv(self, Py_ssize_t size=*)
+    cpdef object recv_into(self, object buffer)
+    cpdef Py_ssize_t send(self, object data) except -1
+    cpdef Py_ssize_t sendv(self, list buffers) except -1
+    cdef Py_ssize_t _note(self, ssize_t sent, int number) except -1
