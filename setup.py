@@ -45,12 +45,14 @@ def find_extensions() -> list[Extension]:
     """Return what is to be compiled here."""
     if sys.implementation.name != "cpython" or is_set("WS4PY_MIDDLEWARE_PURE"):
         return []
+    # Who sets CFLAGS knows what they want; Debian's Python says -O2.
+    optimize = [] if os.environ.get("CFLAGS") else ["-O3"]
     extensions = []
     for typed in sorted(PACKAGE.rglob("*.pxd")):
         own = typed.with_suffix(".pyx")
         source = own if own.exists() else typed.with_suffix(".py")
         name = ".".join(source.with_suffix("").parts)
-        extensions.append(Extension(name, [str(source)], extra_compile_args=["-O3"]))
+        extensions.append(Extension(name, [str(source)], extra_compile_args=optimize))
     return extensions
 
 

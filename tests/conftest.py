@@ -49,14 +49,24 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse to test what was compiled from something else than what lies here."""
-    for path in [] if PURE else COMPILED:
+    """
+    Refuse to test what was compiled from something else than what lies here.
+
+    The compiled build is not looked through for doctests: pytest would import the sources beside it.
+    """
+    if PURE:
+        return
+    for path in COMPILED:
         built = path.stat().st_mtime
         for suffix in (".py", ".pyx", ".pxd"):
             source = path.with_name(path.name.partition(".")[0] + suffix)
             if source.exists() and source.stat().st_mtime > built:
                 name = source.relative_to(PACKAGE.parent)
                 raise pytest.UsageError(f"{name} has changed since it was compiled; run scripts/build")
+    named = [arg for arg in config.args if Path(arg).resolve().is_relative_to(PACKAGE)]
+    if named and config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        raise pytest.UsageError("doctests are run in the pure build; set WS4PY_MIDDLEWARE_PURE=1")
+    config.args = [arg for arg in config.args if arg not in named]
 
 
 def pytest_report_header() -> str:

@@ -54,19 +54,32 @@ make_venv() {
     "$2" -m venv "$1"
 }
 
-# ensure_installed DIRECTORY PYTHON EXTRAS -- the environment with this checkout and its extras in it.
-# It is made anew only when pyproject.toml has changed since.
+# ensure_installed DIRECTORY PYTHON EXTRAS -- the environment with this checkout and its extras in it,
+# compiled. It is made anew only when pyproject.toml has changed since, and only what has changed is compiled.
 ensure_installed() {
     local directory=$1 python=$2 extras=$3 wanted stamp
     wanted=$(cksum <"$ROOT/pyproject.toml")
     for stamp in "$directory/.installed-$extras" "$directory/.installed-dev"; do     # dev has them all
-        if [ -x "$directory/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then return 0; fi
+        if [ -x "$directory/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+            compile_in_place "$directory"
+            return 0
+        fi
     done
     "$directory/bin/python" -c 'import pip' 2>/dev/null || make_venv "$directory" "$python"
     say "installing ws4py_middleware[$extras] in $directory ($("$directory/bin/python" -V))"
-    "$directory/bin/python" -m pip install --quiet --editable "${ROOT}[$extras]" >"$directory/install.log" 2>&1 \
-        || { cat "$directory/install.log" >&2; die "the packages could not be installed"; }
+    WS4PY_MIDDLEWARE_PURE=1 "$directory/bin/python" -m pip install --quiet --editable "${ROOT}[$extras]" \
+        >"$directory/install.log" 2>&1 || { cat "$directory/install.log" >&2; die "the packages could not be installed"; }
+    compile_in_place "$directory"
     echo "$wanted" >"$directory/.installed-$extras"
+}
+
+# compile_in_place DIRECTORY -- compile for the environment's interpreter what has changed; it needs the
+# extra "build" there. The compiled modules of several interpreters lie side by side. Where nothing can be
+# compiled that is an error, unless WS4PY_MIDDLEWARE_REQUIRE_COMPILED is 0.
+compile_in_place() {
+    if ! (cd "$ROOT" && WS4PY_MIDDLEWARE_PURE='' \
+        WS4PY_MIDDLEWARE_REQUIRE_COMPILED=${WS4PY_MIDDLEWARE_REQUIRE_COMPILED:-1} "$1/bin/python" setup.py --quiet build_ext --inplace) >"$1/compile.log" 2>&1
+    then cat "$1/compile.log" >&2; die "no C compiler, or no headers of Python? (Debian: gcc python3-dev)"; fi
 }
 
 # ensure_venv EXTRAS -- the same for .venv, with the Python that suits best ($PYTHON, when it is set).
