@@ -14,12 +14,17 @@ from __future__ import annotations
 import os
 import signal
 from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-PACKAGE = Path(__file__).resolve().parents[1] / "ws4py_middleware"
+# It lies beside the tests, or was installed from a wheel that is tested.
+_SPEC = find_spec("ws4py_middleware")
+assert _SPEC is not None
+assert _SPEC.origin is not None
+PACKAGE = Path(_SPEC.origin).resolve().parent
 COMPILED = [path for suffix in EXTENSION_SUFFIXES for path in PACKAGE.rglob(f"*{suffix}")]
 
 # Who has compiled nothing wants the pure build; the servers that the tests start need not complain of it.

@@ -22,12 +22,15 @@ from importlib.machinery import (
 )
 from types import ModuleType
 
-__all__ = ["FOLDERS", "PURE", "VARIABLE", "check", "find_modules", "prepare", "tell"]
+__all__ = ["COMPILED", "FOLDERS", "PURE", "VARIABLE", "check", "find_modules", "prepare", "tell"]
 
 VARIABLE = "WS4PY_MIDDLEWARE_PURE"
 
 #: Whether pure Python was asked for.
 PURE = os.environ.get(VARIABLE, "") not in ("", "0")
+
+#: Whether the hot path is compiled; :func:`prepare` knows.
+COMPILED = False
 
 _PACKAGE = __name__.rpartition(".")[0]
 
@@ -96,11 +99,14 @@ def prepare() -> None:
     Raises:
         ImportError: Some of what belongs together was compiled, and some was not.
     """
+    global COMPILED
     if PURE:
         if not any(isinstance(finder, SourceFinder) for finder in sys.meta_path):
             sys.meta_path.insert(0, SourceFinder(_PACKAGE))
         return
-    check(*find_modules(os.path.dirname(__file__)))
+    typed, compiled = find_modules(os.path.dirname(__file__))
+    check(typed, compiled)
+    COMPILED = bool(compiled)
 
 
 def check(typed: set[str], compiled: set[str]) -> None:
@@ -125,13 +131,13 @@ def check(typed: set[str], compiled: set[str]) -> None:
     )
 
 
-def tell(compiled: bool) -> None:
+def tell() -> None:
     """Say once in a process, when there is something to serve, that it is served in pure Python."""
     global _told
     if _told == os.getpid():
         return
     _told = os.getpid()
-    if compiled or sys.implementation.name != "cpython":
+    if COMPILED or sys.implementation.name != "cpython":
         return
     import logging
 

@@ -15,7 +15,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from . import _build, admission, figures, traces
-from .core import COMPILED
 from .core.connection import Connection
 from .core.frames import check_close_code
 from .core.handshake import Upgrade
@@ -189,7 +188,7 @@ class Registry(ABC):
         self._admit(link)
 
     def _admit(self, link: Link) -> None:
-        _build.tell(COMPILED)
+        _build.tell()
         with self.lock:
             stale = self._links.get(link.fd)
         try:

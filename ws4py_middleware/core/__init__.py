@@ -7,11 +7,7 @@ is an argument. See :mod:`ws4py_middleware.core.connection` for the way in.
 
 from __future__ import annotations
 
-from importlib.machinery import EXTENSION_SUFFIXES
-
-from . import masking
-
-__all__ = ["COMPILED"]
+from .._build import COMPILED
 
 #: Whether the hot path is compiled; ``WS4PY_MIDDLEWARE_PURE=1`` in the environment has it run in pure Python.
-COMPILED: bool = str(masking.__file__).endswith(tuple(EXTENSION_SUFFIXES))
+__all__ = ["COMPILED"]
