@@ -110,10 +110,14 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     "client_no_context_takeover": (
         "core/test_extensions_deflate.py::test_decode_without_context_takeover_there_is_nothing_to_refer_to",
     ),
-    "level": ("core/test_extensions_deflate.py::test_encode_options_reach_zlib",),
-    "mem_level": ("core/test_extensions_deflate.py::test_encode_options_reach_zlib",),
+    "level": ("core/test_extensions_deflate.py::test_encode_options_reach_the_library",),
+    "mem_level": ("core/test_extensions_deflate.py::test_encode_options_reach_the_library",),
     "threshold": (
         "core/test_extensions_deflate.py::test_encode_message_below_the_threshold_is_left_as_it_is",
+    ),
+    "shared": (
+        "core/test_extensions_deflate_negotiation.py::test_accept_the_answer_is_the_smaller_of_both_wishes",
+        "core/test_extensions_deflate_libraries.py::test_broadcast_is_compressed_once_for_all_that_share",
     ),
 }
 

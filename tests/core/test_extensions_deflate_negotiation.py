@@ -71,6 +71,7 @@ def test_parse_params_only_ascii_digits_are_numbers(value: str) -> None:
 
 
 NONE = DeflateOptions(server_max_window_bits=15, client_max_window_bits=15)
+SHARED = DeflateOptions(shared=True)
 FRUGAL = DeflateOptions(server_no_context_takeover=True, client_no_context_takeover=True)
 
 
@@ -100,6 +101,14 @@ FRUGAL = DeflateOptions(server_no_context_takeover=True, client_no_context_takeo
             "server_max_window_bits=12; client_max_window_bits=10",
             (12, 10, True, True),
         ),
+        # What is shared is told the client, asked for or not, section 7.1.1.1.
+        (SHARED, "", "server_no_context_takeover; server_max_window_bits=12", (12, 15, False, True)),
+        (
+            SHARED,
+            "client_max_window_bits",
+            "server_no_context_takeover; server_max_window_bits=12; client_max_window_bits=12",
+            (12, 12, False, True),
+        ),
         (
             FRUGAL,
             "server_max_window_bits=10",
@@ -125,6 +134,7 @@ def test_accept_the_answer_is_the_smaller_of_both_wishes(
     [
         (NONE, "permessage-deflate; client_max_window_bits"),
         (DeflateOptions(), "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12"),
+        (SHARED, "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12"),
         (
             FRUGAL,
             f"permessage-deflate; {FORGET}; server_max_window_bits=12; client_max_window_bits=12",
@@ -145,6 +155,7 @@ def test_build_offer_says_what_the_options_say(options: DeflateOptions, offer: s
         (NONE, "server_no_context_takeover", (15, 15, True, False)),
         (NONE, "client_no_context_takeover", (15, 15, False, True)),
         (DeflateOptions(), "server_max_window_bits=12", (12, 12, True, True)),
+        (SHARED, "server_max_window_bits=12", (12, 12, True, True)),
         (DeflateOptions(), "server_max_window_bits=10; client_max_window_bits=9", (9, 10, True, True)),
         # What the client offered was a hint of what it will do; the server may allow it more.
         (DeflateOptions(), "server_max_window_bits=12; client_max_window_bits=13", (12, 12, True, True)),

@@ -90,9 +90,10 @@ def test_policy_defaults_are_the_promised_ones() -> None:
         "client_max_window_bits": 12,
         "server_no_context_takeover": False,
         "client_no_context_takeover": False,
-        "level": 6,
+        "level": 1,
         "mem_level": 5,
         "threshold": 256,
+        "shared": False,
     }
 
 
@@ -285,7 +286,7 @@ def test_frame_limit_is_the_smaller_of_both(
 
 
 def test_deflate_is_off_until_asked_for() -> None:
-    options = DeflateOptions(level=1)
+    options = DeflateOptions(level=6)
     assert Policy().deflate is None
     assert Policy(compression=True).deflate == DeflateOptions()
     assert Policy(compression=options).deflate is options
@@ -316,6 +317,14 @@ def test_deflate_options_are_in_zlibs_ranges(name: str, low: int, high: int | No
     for wrong in (None, "9", 9.5, True):
         with pytest.raises(TypeError, match=f"{name} is .*; it is a whole number"):
             options(wrong)
+
+
+@pytest.mark.parametrize("name", ["server_no_context_takeover", "client_no_context_takeover", "shared"])
+def test_deflate_options_that_are_yes_or_no(name: str) -> None:
+    assert getattr(DeflateOptions(**{name: True}), name) is True
+    for wrong in (None, 1, "yes"):
+        with pytest.raises(TypeError, match=f"{name} is {wrong!r}; it is True or False"):
+            DeflateOptions(**{name: wrong})  # type: ignore[arg-type]
 
 
 def test_check_a_limit_for_each_key_needs_a_key() -> None:

@@ -32,8 +32,9 @@ class DeflateOptions:
     """
     How permessage-deflate is negotiated and used, :rfc:`7692`.
 
-    The windows of 12 bits cost a connection about 42 KiB of memory where the
-    15 bits of the RFC cost about 100 KiB, and save nearly as much.
+    The windows of 12 bits cost a connection about 50 KiB of memory where the
+    15 bits of the RFC cost about 110 KiB, and save nearly as much. ``docs/compression.md``
+    has what each setting costs, and with zlib-ng.
     """
 
     #: Largest window that this server compresses with: 9 to 15 bits.
@@ -44,12 +45,15 @@ class DeflateOptions:
     server_no_context_takeover: bool = False
     #: Whether the client is asked to forget its window after each message.
     client_no_context_takeover: bool = False
-    #: zlib's compression level, -1 to 9.
-    level: int = 6
-    #: zlib's memory level, 1 to 9.
+    #: The compression level, -1 to 9; 1 is the fastest, 6 saves a seventh (zlib) or a third (zlib-ng) more.
+    level: int = 1
+    #: The memory level, 1 to 9. It is for zlib; zlib-ng takes the same for each.
     mem_level: int = 5
     #: Shorter messages are sent as they are; in bytes.
     threshold: int = 256
+    #: Whether all connections of a server compress with the same few contexts, so that a broadcast is
+    #: compressed once: nothing is kept between messages, as the clients are told. Without effect in a client.
+    shared: bool = False
 
     def __post_init__(self) -> None:
         _check_range("server_max_window_bits", self.server_max_window_bits, 9, 15)
@@ -57,6 +61,9 @@ class DeflateOptions:
         _check_range("level", self.level, -1, 9)
         _check_range("mem_level", self.mem_level, 1, 9)
         _check_range("threshold", self.threshold, 0, None)
+        for name in ("server_no_context_takeover", "client_no_context_takeover", "shared"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} is {getattr(self, name)!r}; it is True or False")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """
 permessage-deflate, both sides, :rfc:`7692`.
 
-zlib's contexts are made when the first message needs them, and given back after
-each message where no context takeover was agreed on: an idle connection that
-never compressed anything costs nothing.
+Contexts are made when the first message needs them, and given back after each
+message where no context takeover was agreed on: an idle connection that never
+compressed anything costs nothing, and compressors that forget are shared by all
+connections of a kind.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ..headers import ExtensionOffer, Param, quote
 from ..policy import DeflateOptions
 from ..types import Buffer
 from .base import Extension, ExtensionFactory
+from .zlibs import MIN_BITS, Compressor, Decompressor, Library, get_library
 
 __all__ = ["Deflate", "DeflateFactory", "DeflateParams", "build_params", "parse_params"]
 
@@ -26,11 +28,11 @@ _TAIL = b"\x00\x00\xff\xff"
 #: Most deflate streams within one frame. One is usual; each new one costs about as much as a frame.
 _MAX_STREAMS = 64
 
-#: Bytes that zlib is given, and asked for, at once.
+#: Bytes that the library is given, and asked for, at once.
 _STEP = 64 * 1024
 
-#: zlib's smallest window is of 9 bits.
-_ZLIB_MIN_BITS = 9
+_SYNC_FLUSH = zlib.Z_SYNC_FLUSH
+_FULL_FLUSH = zlib.Z_FULL_FLUSH
 
 _WINDOW_BITS = {str(bits): bits for bits in range(8, 16)}
 
@@ -83,14 +85,21 @@ def build_params(params: DeflateParams) -> tuple[Param, ...]:
 
 
 class DeflateFactory(ExtensionFactory):
-    """Negotiates permessage-deflate according to the options of a policy."""
+    """
+    Negotiates permessage-deflate according to the options of a policy.
 
-    __slots__ = ("_options",)
+    Args:
+        options: The wishes of this end.
+        library: What compresses; ``None``: :func:`.zlibs.get_library`.
+    """
+
+    __slots__ = ("_library", "_options")
 
     name = "permessage-deflate"
 
-    def __init__(self, options: DeflateOptions) -> None:
+    def __init__(self, options: DeflateOptions, library: Library | None = None) -> None:
         self._options = options
+        self._library = library
 
     def accept(self, params: Sequence[Param]) -> tuple[Deflate, tuple[Param, ...]] | None:
         """Accept any offer whose parameters are valid; the answer is the smaller of both wishes."""
@@ -104,7 +113,7 @@ class DeflateFactory(ExtensionFactory):
         if offer.client_max_window_bits is not None:
             client_bits = min(offer.client_max_window_bits or 15, options.client_max_window_bits)
         answer = DeflateParams(
-            offer.server_no_context_takeover or options.server_no_context_takeover,
+            offer.server_no_context_takeover or options.server_no_context_takeover or options.shared,
             offer.client_no_context_takeover or options.client_no_context_takeover,
             # 15 is what it means to be absent, but an offer that has it wants it back.
             server_bits if server_bits < 15 or offer.server_max_window_bits else None,
@@ -116,6 +125,7 @@ class DeflateFactory(ExtensionFactory):
             decoder_bits=client_bits or 15,
             keep_encoder=not answer.server_no_context_takeover,
             keep_decoder=not answer.client_no_context_takeover,
+            library=self._library,
         )
         return extension, build_params(answer)
 
@@ -157,6 +167,7 @@ class DeflateFactory(ExtensionFactory):
             decoder_bits=server_bits,
             keep_encoder=not no_takeover,
             keep_decoder=not answer.server_no_context_takeover,
+            library=self._library,
         )
 
 
@@ -170,6 +181,7 @@ class Deflate(Extension):
         decoder_bits: Largest window that the peer compresses with: 8 to 15.
         keep_encoder: Whether a message may refer to those sent before it.
         keep_decoder: Whether the peer's messages may refer to those before them.
+        library: What compresses; ``None``: :func:`.zlibs.get_library`.
     """
 
     __slots__ = (
@@ -180,7 +192,10 @@ class Deflate(Extension):
         "_in_stream",
         "_keep_decoder",
         "_keep_encoder",
-        "_options",
+        "_kind",
+        "_last_flush",
+        "_library",
+        "_share_key",
         "_threshold",
     )
 
@@ -195,17 +210,21 @@ class Deflate(Extension):
         decoder_bits: int,
         keep_encoder: bool,
         keep_decoder: bool,
+        library: Library | None = None,
     ) -> None:
-        self._options = options
+        self._library = library = library or get_library()
         self._threshold = options.threshold
         self._encoder_bits = encoder_bits
         # A larger window reads what was written with a smaller one; and compressors that were
         # told 8 may use 9, because zlib did so.
-        self._decoder_bits = max(decoder_bits, _ZLIB_MIN_BITS)
+        self._decoder_bits = max(decoder_bits, MIN_BITS)
         self._keep_encoder = keep_encoder
         self._keep_decoder = keep_decoder
-        self._compressor: zlib._Compress | None = None
-        self._decompressor: zlib._Decompress | None = None
+        self._kind = (encoder_bits, options.level, options.mem_level)
+        self._last_flush = _SYNC_FLUSH if keep_encoder else _FULL_FLUSH
+        self._share_key = None if keep_encoder else (self.name, library.name, *self._kind, options.threshold)
+        self._compressor: Compressor | None = None
+        self._decompressor: Decompressor | None = None
         # Whether bytes have come since the last place where a message or a stream ended.
         self._in_stream = False
 
@@ -216,9 +235,7 @@ class Deflate(Extension):
     @property
     def share_key(self) -> Hashable | None:
         """What a compressed message depends on; ``None`` with context takeover."""
-        if self._keep_encoder:
-            return None
-        return (self.name, self._encoder_bits, self._options)
+        return self._share_key
 
     def encode_message(self, payload: Buffer) -> bytes | None:
         """Compress a message, unless it is shorter than the threshold: then ``None``."""
@@ -230,23 +247,20 @@ class Deflate(Extension):
         """Compress a fragment; the threshold does not count."""
         compressor = self._compressor
         if compressor is None:
-            compressor = self._compressor = self._make_compressor()
-        data = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
+            if self._keep_encoder:
+                compressor = self._compressor = self._library.make_compressor(*self._kind)
+            else:
+                compressor = self._library.take_compressor(*self._kind)
         if not fin:
-            return data
+            self._compressor = compressor
+            return compressor.compress(payload) + compressor.flush(_SYNC_FLUSH)
+        data = compressor.compress(payload) + compressor.flush(self._last_flush)
         if not self._keep_encoder:
             self._compressor = None
-        # zlib flushes nothing when there is nothing new. The empty block of which the peer
+            self._library.give_compressor(compressor, *self._kind)
+        # Nothing is flushed when there is nothing new. The empty block of which the peer
         # puts back the last four bytes begins with this one, RFC 7692 section 7.2.3.6.
-        return data[:-4] if data else b"\x00"
-
-    def _make_compressor(self) -> zlib._Compress:
-        options = self._options
-        bits = self._encoder_bits
-        if bits >= _ZLIB_MIN_BITS:
-            return zlib.compressobj(options.level, zlib.DEFLATED, -bits, options.mem_level)
-        # zlib has no raw window of 8 bits. Run-length coding never looks back further than one byte.
-        return zlib.compressobj(options.level, zlib.DEFLATED, -_ZLIB_MIN_BITS, options.mem_level, zlib.Z_RLE)
+        return data[: len(data) - 4] if data else b"\x00"
 
     def decode_frame(self, payload: Buffer, fin: bool, max_size: int | None) -> bytes:
         """
@@ -256,27 +270,31 @@ class Deflate(Extension):
         a new one, :rfc:`7692#section-7.2.3.4`. A message without any bytes, and one that ends with
         such a block and nothing behind it, are taken for what they are meant to be.
         """
-        # In steps, because zlib copies all that it puts out, and all that it did not take.
-        view = memoryview(payload)
-        steps: list[Buffer] = [view[start : start + _STEP] for start in range(0, len(view), _STEP)]
         last: Buffer | None = None
-        if fin and (payload or self._in_stream):
-            last = b"".join((steps.pop() if steps else b"", _TAIL))
-            steps.append(last)
+        if fin and 0 < len(payload) <= _STEP:
+            last = b"".join((payload, _TAIL))
+            steps: list[Buffer] = [last]
+        else:
+            # In steps, because all that is put out is copied, and all that was not taken.
+            view = memoryview(payload)
+            steps = [view[start : start + _STEP] for start in range(0, len(view), _STEP)]
+            if fin and (payload or self._in_stream):
+                last = b"".join((steps.pop() if steps else b"", _TAIL))
+                steps.append(last)
         pieces: list[bytes] = []
         size = 0
         streams = 0
         for step in steps:
             data = step
             while data:
-                if self._decompressor is None:
-                    self._decompressor = zlib.decompressobj(-self._decoder_bits)
                 decompressor = self._decompressor
+                if decompressor is None:
+                    decompressor = self._decompressor = self._library.make_decompressor(self._decoder_bits)
                 try:
-                    # Never 0, which is zlib's "no limit".
+                    # Never 0, which means "no limit".
                     room = _STEP if max_size is None else min(max_size + 1 - size, _STEP)
                     piece = decompressor.decompress(data, room)
-                except zlib.error as error:
+                except self._library.error as error:
                     self._decompressor = None
                     raise InvalidBytesError(f"a compressed payload does not inflate: {error}") from None
                 size += len(piece)
