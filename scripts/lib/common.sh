@@ -114,6 +114,12 @@ ensure_redis() {
     apt_install redis-server
 }
 
+# ensure_counters -- strace and valgrind, which count system calls and instructions.
+ensure_counters() {
+    if command -v strace >/dev/null && command -v valgrind >/dev/null; then return 0; fi
+    apt_install strace valgrind
+}
+
 # ensure_chromium -- a chromium on PATH: Debian's; elsewhere (Ubuntu's package is a snap, which cannot
 # see the profiles that tests make) the one that Playwright fetches, linked into .venv/bin.
 ensure_chromium() {
