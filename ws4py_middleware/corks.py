@@ -17,51 +17,66 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
-from typing import Protocol
+from typing import Any, Protocol
 
-__all__ = ["Cork", "Corkable", "corked"]
+from .native import get_ident
+
+__all__ = ["Cork", "Corkable", "find_cork", "flush"]
 
 logger = logging.getLogger("ws4py_middleware")
 
 
 class Corkable(Protocol):
-    """What can hold back what it sends."""
+    """What can hold back what it sends, and knows whether it does."""
+
+    is_corked: bool
 
     def uncork(self) -> None: ...
 
 
 #: What is held back, by thread; empty most of the time, so that it costs others nothing to ask.
-corked: dict[int, dict[Corkable, None]] = {}
+_corks: dict[int, list[Any]] = {}
 # A forked child has none of its parent's threads, but may have a thread of the same number.
-os.register_at_fork(after_in_child=corked.clear)
+os.register_at_fork(after_in_child=_corks.clear)
+
+
+def find_cork() -> list[Any] | None:
+    """Return the list onto which the calling thread puts what it holds back; most have none."""
+    return _corks.get(get_ident()) if _corks else None
 
 
 class Cork:
     """Holds back what its thread, or greenlet, sends to many, until the block ends."""
 
-    __slots__ = ("_held", "_ident")
+    __slots__ = ("_ident", "held")
 
     def __init__(self) -> None:
-        self._held: dict[Corkable, None] = {}
+        #: What has to be flushed.
+        self.held: list[Any] = []
         self._ident = 0
 
     def __enter__(self) -> Cork:
-        self._ident = threading.get_ident()
+        self._ident = get_ident()
         # Inside another it has nothing to do.
-        corked.setdefault(self._ident, self._held)
+        _corks.setdefault(self._ident, self.held)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if corked.get(self._ident) is self._held:
-            del corked[self._ident]
+        if _corks.get(self._ident) is self.held:
+            del _corks[self._ident]
         self.flush()
 
     def flush(self) -> None:
         """Let everything leave that is held so far."""
-        held = self._held
-        while held:
-            link, _ = held.popitem()
+        flush(self.held)
+
+
+def flush(held: list[Any]) -> None:
+    """Let everything leave that a list holds, and empty it."""
+    while held:
+        links = held[:]
+        held.clear()
+        for link in links:
             try:
                 link.uncork()
             except Exception:  # one connection's fault is not that of the others

@@ -11,11 +11,11 @@ import contextlib
 import socket
 import ssl
 import threading
-from _thread import get_ident
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from .core.types import Buffer
+from .native import Lock, get_ident
 
 if TYPE_CHECKING:
     from .inbox import Waiter
@@ -110,6 +110,30 @@ class SourceTransport:
         self.close()
 
 
+class _LongLock(Lock):
+    """
+    Somebody else's lock in the place of a link's own.
+
+    While it is held the source writes, greenlets run, and nobody may take it again: not even a signal
+    handler of the same thread, which would send within a frame.
+    """
+
+    def __init__(self, lock: Any) -> None:
+        self._lock = lock
+
+    def acquire(self, blocking: bool = True) -> bool:
+        return bool(self._lock.acquire(blocking))
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
 class CallersLoop:
     """
     The loop of a WebSocket that is run by whoever calls it: nothing happens later, or elsewhere.
@@ -120,16 +144,17 @@ class CallersLoop:
     """
 
     is_shared = False
+    is_threaded = False
 
     def __init__(self, source: Any = None) -> None:
         self._is_gevent = type(source).__module__.startswith("gevent.")
 
-    def current(self) -> Hashable:
+    def current(self) -> int:
         """Return the thread, or greenlet."""
         if self._is_gevent:
             import gevent
 
-            return gevent.getcurrent()
+            return id(gevent.getcurrent())
         return get_ident()
 
     def may_wait(self) -> bool:
@@ -144,13 +169,13 @@ class CallersLoop:
             return cast("Waiter", Event())
         return threading.Event()
 
-    def make_lock(self) -> Any:
+    def make_lock(self) -> Lock:
         """Return a lock that is held while the source writes."""
         if self._is_gevent:
             from gevent.lock import Semaphore
 
-            return Semaphore()
-        return threading.Lock()
+            return _LongLock(Semaphore())
+        return _LongLock(threading.Lock())
 
     def spawn(self, function: Callable[[], None], name: str) -> None:
         """Run a function in a thread."""

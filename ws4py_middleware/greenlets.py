@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from _thread import RLock
 from collections.abc import Callable, Hashable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ with needs("gevent", "gevent", __name__):
     from gevent.monkey import get_original
 
 from .link import Link
+from .native import Lock
 from .registry import Registry
 from .websocket import WebSocket
 
@@ -112,6 +112,7 @@ class GreenletManager(Registry):
     """
 
     is_shared = True
+    is_threaded = False
 
     def __init__(self, spawn: Callable[..., Any] = gevent.spawn) -> None:
         super().__init__()
@@ -138,9 +139,9 @@ class GreenletManager(Registry):
         """Return what the calling greenlet, or thread, waits on."""
         return _GreenletWaiter(self) if _get_thread() == self._thread else _ThreadWaiter()
 
-    def make_lock(self) -> Any:
+    def make_lock(self) -> Lock:
         """Return the lock of one link: no greenlet waits while it has it, so it is one for threads."""
-        return RLock()
+        return Lock()
 
     def spawn(self, function: Callable[[], None], name: str) -> None:
         """Run a function in a greenlet of its own."""

@@ -411,7 +411,7 @@ class Crew:
                 self._forgive()
                 continue
             looks += 1
-            if looks >= _PATIENCE or (link._busy is not None and not self._is_starved(looks)):
+            if looks >= _PATIENCE or (link._busy and not self._is_starved(looks)):
                 if looks * (after or 1) >= STOP_TIMEOUT and not self._manager.running:
                     self._cut(link)
                 else:

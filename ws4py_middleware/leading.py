@@ -12,7 +12,6 @@ import contextlib
 import logging
 import os
 import threading
-from _thread import RLock, get_ident
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from .handon import Crew
 from .link import Link
+from .native import Lock, get_ident
 from .pollers import (
     HANGUP,
     READ,
@@ -153,13 +153,7 @@ class Leading(Registry):
                 continue
             running.append(link)
             try:
-                if events & WRITE:
-                    link.on_writable()
-                if events & READ:
-                    link.on_readable()
-                elif events & HANGUP:
-                    link.on_hangup()
-                    link.on_readable()
+                link.on_ready(events)
             except Exception as error:  # noqa: BLE001 - a fault of ours costs one connection, not all
                 link.on_fault(error)
             try:
@@ -276,6 +270,7 @@ class Leading(Registry):
     # --- what links ask for: any thread --------------------------------------------------------
 
     is_shared = True
+    is_threaded = True
 
     # The calling thread; asked for with each message, so without a call in between.
     current = staticmethod(get_ident)
@@ -289,9 +284,9 @@ class Leading(Registry):
         """Return what a thread waits on."""
         return threading.Event()
 
-    def make_lock(self) -> Any:
+    def make_lock(self) -> Lock:
         """Return the lock of one link: the kernel's own, also under gevent's monkey-patching."""
-        return RLock()
+        return Lock()
 
     def spawn(self, function: Callable[[], None], name: str) -> None:
         """Run a function in a thread of its own."""

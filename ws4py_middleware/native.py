@@ -8,8 +8,28 @@ from __future__ import annotations
 
 from _thread import RLock, get_ident
 from time import monotonic
+from typing import TYPE_CHECKING
 
 __all__ = ["Lock", "get_ident", "monotonic"]
 
-#: The lock of one connection: who has it may take it again. The kernel's own, also under gevent's patches.
-Lock = RLock
+if TYPE_CHECKING:
+
+    class Lock:
+        """The lock of one connection: who has it may take it again. The kernel's own, also under gevent."""
+
+        def acquire(self, blocking: bool = True) -> bool:
+            """Take it; return whether that came about: not, when the caller would have had to wait."""
+
+        def release(self) -> None:
+            """
+            Give it back, once for each time that it was taken.
+
+            Raises:
+                RuntimeError: The caller does not have it.
+            """
+
+        def __enter__(self) -> bool: ...
+        def __exit__(self, *_: object) -> None: ...
+
+else:
+    Lock = RLock

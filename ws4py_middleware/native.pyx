@@ -63,7 +63,7 @@ cdef class Lock:
             PyThread_free_lock(self.gate)
 
     cpdef bint acquire(self, bint blocking=True) except -1:
-        """Take it; return whether that came about, which it does not only where the caller would not wait."""
+        """Take it; return whether that came about: not, when the caller would have had to wait."""
         cdef unsigned long me = PyThread_get_thread_ident()
         if self.depth:
             if self.owner == me:

@@ -9,64 +9,28 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Hashable, Sized
-from time import monotonic
-from typing import Any, Protocol
+from collections.abc import Callable, Sized
+from typing import Any
 
-from .core.connection import Connection
+from .core.deadlines import NEVER
+from .core.machine import Machine
 from .core.policy import Policy
 from .core.prepared import PreparedMessage
-from .core.types import Buffer, CloseCode, State
-from .corks import corked
+from .core.types import Buffer, CloseCode
+from .corks import find_cork
 from .exc import ConnectionClosed
+from .handover.nowait import PlainSocket
+from .handover.transports import Transport
 from .inbox import Inbox, Waiter, Waker
+from .loops import Loop, TransportLike
+from .native import get_ident, monotonic
 
 __all__ = ["Loop", "Outgoing", "TransportLike", "is_ctrl_c"]
-
-_OPEN = State.OPEN
-_CLOSED = State.CLOSED
 
 
 def is_ctrl_c(error: BaseException) -> bool:
     """Tell whether somebody wants the whole program to end, while by chance a hook was running."""
     return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
-
-
-class TransportLike(Protocol):
-    """The bytes below: :class:`~.handover.Transport`, or anything with ws4py's ``recv`` and ``sendall``."""
-
-    def fileno(self) -> int: ...
-    def recv(self, size: int = ..., /) -> bytes | None: ...
-    def send(self, data: Buffer, /) -> int: ...
-    def pending(self) -> int: ...
-    def interest(self, reading: bool, writing: bool, /) -> tuple[bool, bool]: ...
-    def shutdown_write(self) -> None: ...
-    def close(self) -> None: ...
-    def abort(self) -> None: ...
-
-
-class Loop(Protocol):
-    """
-    What a link asks of whoever runs it. All of it may be called from any thread.
-
-    ``again`` asks for a :meth:`.Link.turn`, the only place from which callbacks
-    are made; turns of one link never overlap. ``ignore`` ends the polling of a
-    descriptor of which nothing more is to be learned.
-    """
-
-    #: Whether handlers of several connections run in it.
-    is_shared: bool
-
-    def current(self) -> Hashable: ...
-    def may_wait(self) -> bool: ...
-    def make_waiter(self) -> Waiter: ...
-    def make_lock(self) -> Any: ...
-    def spawn(self, function: Callable[[], None], name: str) -> None: ...
-    def again(self, link: Any, /) -> None: ...
-    def update(self, link: Any, /) -> None: ...
-    def ignore(self, link: Any, /) -> None: ...
-    def schedule(self, link: Any, when: float, /) -> None: ...
-    def released(self, link: Any, /) -> None: ...
 
 
 class Outgoing:
@@ -79,8 +43,11 @@ class Outgoing:
         "_fragmenter",
         "_fragmenters",
         "_half_closed",
+        "_high_water",
         "_inbox",
+        "_is_threaded",
         "_lock",
+        "_plain",
         "_told_closed",
         "_waiters",
         "blocked",
@@ -88,6 +55,7 @@ class Outgoing:
         "ended_at",
         "fd",
         "held",
+        "is_corked",
         "keeps_oldest",
         "loop",
         "paused",
@@ -97,10 +65,10 @@ class Outgoing:
         "turn_due",
     )
 
-    def __init__(self, transport: TransportLike, conn: Connection, loop: Loop) -> None:
-        self.transport = transport
+    def __init__(self, transport: TransportLike, conn: Machine, loop: Loop) -> None:
         self.conn = conn
-        self.loop = loop
+        self._high_water = conn.policy.write_high_water
+        self._join(transport, loop)
         self.fd = -1
         #: When the handler was told of the end, or should have been; ``None`` before.
         self.ended_at: float | None = None
@@ -118,15 +86,29 @@ class Outgoing:
         self.turn_due = False
         #: The time for which the loop was asked to come back; ``None``: it was not.
         self.timer: float | None = None
+        #: Whether a cork has it on its list.
+        self.is_corked = False
         self._lock = loop.make_lock()
-        self._busy: Hashable = None  # who runs a callback, and so corks what is sent
+        self._busy = 0  # who runs a callback, and so corks what is sent; 0: nobody does
         self._error: OSError | None = None  # what the connection was lost to
         self._told_closed = False
         self._half_closed = False
         self._inbox: Inbox | None = None
         self._waiters: list[Waker] | None = None
-        self._fragmenter: Hashable = None  # who sends a message in fragments
+        self._fragmenter = 0  # who sends a message in fragments; 0: nobody does
         self._fragmenters: list[Waiter] | None = None  # those who wait to be the next one
+
+    def _join(self, transport: TransportLike, loop: Loop) -> None:
+        """Belong to a transport and a loop."""
+        self.transport = transport
+        # The same, where it is a plain socket: it knows no pending bytes and no crossed waits.
+        self._plain: PlainSocket | None = transport if type(transport) is Transport else None
+        self.loop = loop
+        self._is_threaded = loop.is_threaded
+
+    def _current(self) -> int:
+        """Return who calls."""
+        return get_ident() if self._is_threaded else self.loop.current()
 
     @property
     def policy(self) -> Policy:
@@ -141,7 +123,7 @@ class Outgoing:
     @property
     def is_mine(self) -> bool:
         """Whether a callback of this link runs in the thread, or greenlet, that asks."""
-        return self._busy is not None and self._busy == self.loop.current()
+        return self._busy != 0 and self._busy == self._current()
 
     # --- in the hands of a thread of its own ------------------------------------------------
 
@@ -190,7 +172,7 @@ class Outgoing:
             self.conn.lose("Going away")
             self._settle()
             # Nobody is inside recv() then, who might find another connection under its number.
-            if self.held == -1 or self._busy is not None:
+            if self.held == -1 or self._busy:
                 self.release()
 
     def release(self) -> None:
@@ -206,7 +188,17 @@ class Outgoing:
         Raises:
             ConnectionClosed: The connection is closed, or was because the peer is too slow.
         """
-        self._send(self.conn.send_message, data, is_text)
+        conn = self.conn
+        lock = self._lock
+        lock.acquire()  # not by "with", which takes half as long again, for each message
+        try:
+            if conn.get_backlog() <= self._high_water:
+                conn.send_message(data, is_text)
+                self._flush_unless_corked()
+                return
+        finally:
+            lock.release()
+        self._send(conn.send_message, data, is_text)
 
     def send_fragment(self, data: Buffer, is_text: bool, *, first: bool, fin: bool) -> None:
         """Send one fragment, as :meth:`send_message`; nothing of it is ever dropped."""
@@ -221,28 +213,50 @@ class Outgoing:
             Whether it was queued: the connection is open, and the policy did not drop it.
         """
         try:
-            if corked and (held := corked.get(threading.get_ident())) is not None:
-                with self._lock:
-                    if self.conn.backlog <= self.conn.policy.write_high_water:
-                        self.conn.send_prepared(message)
-                        held[self] = None
-                        return True
+            cork = find_cork()
+            if cork is not None and self.cork_prepared(message, cork):
+                return True
             return self._send(self.conn.send_prepared, message, waits=False)
         except ConnectionClosed:
             return False
 
+    def cork_prepared(self, message: PreparedMessage, cork: list[Any]) -> bool:
+        """
+        Queue a message that goes to many, and come onto the list of those that are flushed soon.
+
+        Returns:
+            ``False`` when there is no room for it, so that something has to be decided.
+
+        Raises:
+            ConnectionClosed: The connection is closed.
+        """
+        conn = self.conn
+        lock = self._lock
+        lock.acquire()
+        try:
+            if conn.get_backlog() > self._high_water:
+                return False
+            conn.send_prepared(message)
+            if not self.is_corked and not self.blocked:
+                self.is_corked = True
+                cork.append(self)
+            return True
+        finally:
+            lock.release()
+
     def uncork(self) -> None:
         """Let leave what :class:`~.corks.Cork` has held back."""
         with self._lock:
+            self.is_corked = False
             self._flush_unless_corked()
 
     def ask_room(self, waker: Waker) -> bool:
         """Return whether no more waits than may; else the waker is set when that is so, or all is over."""
         conn = self.conn
         with self._lock:
-            if conn.backlog > conn.policy.write_high_water:
+            if conn.get_backlog() > self._high_water:
                 self._flush()
-            if conn.backlog <= conn.policy.write_high_water or conn.state is not _OPEN:
+            if conn.get_backlog() <= self._high_water or not conn.is_open():
                 return True
             self._wake_later(waker)
             return False
@@ -283,10 +297,10 @@ class Outgoing:
             ``False`` when the caller must not wait for that: the loop itself, or the
             one whose fragments are not complete. Its message has to be sent in one piece.
         """
-        me = self.loop.current()
+        me = self._current()
         while True:
             with self._lock:
-                if self._fragmenter is None:
+                if not self._fragmenter:
                     self._fragmenter = me
                     return True
                 if self._fragmenter == me or not self.loop.may_wait():
@@ -300,14 +314,14 @@ class Outgoing:
     def end_fragments(self) -> None:
         """Let the next one send its message in fragments."""
         with self._lock:
-            self._fragmenter = None
+            self._fragmenter = 0
             if self._fragmenters:
                 self._fragmenters.pop(0).set()
 
     def abandon_fragments(self) -> None:
         """Fail the connection: half a message cannot be taken back, and must not pass for a whole one."""
         with self._lock:
-            if self.conn.state is _OPEN:
+            if self.conn.is_open():
                 self.conn.fail(CloseCode.INTERNAL_ERROR, "a message could not be completed", monotonic())
                 self._flush_unless_corked()
                 self._settle()
@@ -324,11 +338,10 @@ class Outgoing:
     ) -> bool:
         """Push a message into the core when there is room for it; return whether it was not dropped."""
         conn = self.conn
-        high_water = conn.policy.write_high_water
         while True:
             with self._lock:
                 waiter: Waiter | bool = True
-                if conn.backlog > high_water:
+                if conn.get_backlog() > self._high_water:
                     waiter = self._make_room(len(message), waits and self.loop.may_wait(), droppable)
                 if waiter is False:
                     conn.drop_newest()
@@ -343,24 +356,24 @@ class Outgoing:
         """Decide on a message above the high-water mark: ``True`` send it, ``False`` drop it, or wait."""
         conn = self.conn
         self._flush()  # it may be corked only
-        if conn.state is not _OPEN:
+        if not conn.is_open():
             return True  # the core raises what there is to say
         policy = conn.policy
         # Whoever sends fragments cannot wait for what is held until the last one.
-        waiting = conn.backlog if droppable else conn.queued
-        if waiting <= policy.write_high_water:
+        waiting = conn.get_backlog() if droppable else conn.get_queued()
+        if waiting <= self._high_water:
             return True
-        is_full = conn.queued > policy.write_high_water
+        is_full = conn.get_queued() > self._high_water
         waits = policy.queue_policy == "block" or not droppable
-        if waits and may_wait and (is_full or self._fragmenter != self.loop.current()):
+        if waits and may_wait and (is_full or self._fragmenter != self._current()):
             return self._add_waiter()
         limit = policy.write_limit
         if waiting + size <= limit:
             return True
         if droppable and policy.queue_policy == "drop-oldest" and not self.keeps_oldest:
-            while conn.backlog + size > limit and conn.drop_oldest():
+            while conn.get_backlog() + size > limit and conn.drop_oldest():
                 pass
-            return conn.backlog + size <= limit
+            return conn.get_backlog() + size <= limit
         if droppable and policy.queue_policy in ("drop-oldest", "drop-newest"):
             return False
         reason = f"more than {limit} bytes wait for a peer that does not take them"
@@ -372,9 +385,8 @@ class Outgoing:
     # --- below here the lock is held ------------------------------------------------------
 
     def _flush_unless_corked(self) -> None:
-        busy = self._busy
         # Who is held may block at any time, and what it has said is not to wait for that.
-        if busy is None or busy != self.loop.current() or self.held:
+        if not self._busy or self._busy != self._current() or self.held:
             self._flush()
 
     def _flush(self) -> None:
@@ -382,22 +394,33 @@ class Outgoing:
         conn = self.conn
         if not self.blocked:
             while data := conn.data_to_send():
+                size = sum(map(len, data)) if type(data) is list else len(data)
                 try:
-                    sent = self.transport.send(data)
+                    sent = self._write(data)
                 except OSError as error:
                     self._lose(error)
                     return
-                conn.data_sent(sent, monotonic())
-                if sent < len(data):
+                is_all = sent == size
+                # The clock is asked only where somebody waits for what the network takes.
+                is_quiet = is_all and conn.deadlines.write_due == NEVER and conn.is_open()
+                conn.data_sent(sent, 0.0 if is_quiet else monotonic())
+                if not is_all:
                     self.blocked = True
                     self._update()
                     self._schedule()
                     break
         # Not only when the poller tells of room: it may have been there at once.
-        if (self._waiters or self.paused) and conn.queued <= conn.policy.write_high_water:
+        if (self._waiters is not None or self.paused) and conn.get_queued() <= self._high_water:
             self._wake_waiters()
             if self.paused and not self._must_pause():
                 self._resume()
+
+    def _write(self, data: Any) -> int:
+        """Give the network what it takes of some data, or of several buffers."""
+        plain = self._plain
+        if type(data) is list:
+            return self.transport.send(b"".join(data)) if plain is None else plain.sendv(data)
+        return self.transport.send(data) if plain is None else plain.send(data)
 
     def _lose(self, error: OSError) -> None:
         """Note that the connection is gone, and ask for the turn that tells the handler."""
@@ -413,9 +436,9 @@ class Outgoing:
         if conn.half_close and not self._half_closed and not conn.finished:
             self._half_closed = True
             self.transport.shutdown_write()
-        if conn.state is not _OPEN:
+        if not conn.is_open():
             self._wake_waiters()
-            if conn.state is _CLOSED and (conn.finished or not self._told_closed):
+            if conn.is_closed() and (conn.finished or not self._told_closed):
                 self._again()
             elif self.paused:
                 self._resume()  # only the peer's FIN is read for
@@ -465,8 +488,8 @@ class Outgoing:
             self._again()
 
     def _must_pause(self) -> bool:
-        if self.conn.state is not _OPEN:
+        if not self.conn.is_open():
             return False
         if self._inbox is not None and self._inbox.is_full:
             return True
-        return self.conn.backlog > self.conn.policy.write_high_water
+        return self.conn.get_backlog() > self._high_water

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .core.connection import Connection
-from .link import Handler, Link, Loop, TransportLike
+from .core.machine import Machine
+from .link import Handler, Link
+from .loops import Loop, TransportLike
 from .traces import UNTRACED, find_trace
 
 __all__ = ["TracedLink", "link_class"]
@@ -22,13 +23,13 @@ class TracedLink(Link):
 
     __slots__ = ("_trace",)
 
-    def __init__(self, handler: Handler, transport: TransportLike, conn: Connection, loop: Loop) -> None:
+    def __init__(self, handler: Handler, transport: TransportLike, conn: Machine, loop: Loop) -> None:
         super().__init__(handler, transport, conn, loop)
         # Beside the handler, of whom the link lets go at the end.
         self._trace = find_trace(handler) or UNTRACED
 
-    def _dispatch(self) -> None:
-        self._trace.call(super()._dispatch)
+    def _dispatch(self, began: float) -> None:
+        self._trace.call(super()._dispatch, began)
 
     def _callback(self, function: Callable[..., object], *args: Any) -> None:
         self._trace.call(super()._callback, function, *args)

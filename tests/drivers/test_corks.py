@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
 
 import pytest
 
 from tests.drivers.peer import Recorder
 from tests.drivers.threads import ThreadHost, threads
 from ws4py_middleware.core.prepared import PreparedMessage
-from ws4py_middleware.corks import Cork, corked
+from ws4py_middleware.corks import Cork, find_cork
 from ws4py_middleware.link import Link
 
 __all__ = ["threads"]
@@ -38,7 +37,7 @@ def test_messages_leave_at_the_end_of_the_block_in_order(threads: ThreadHost) ->
     for peer in peers:
         assert [peer.read() for _ in range(3)] == ["0", "1", "2"]
         peer.finish()
-    assert not corked
+    assert find_cork() is None
 
 
 def test_message_for_one_takes_along_what_was_held(threads: ThreadHost) -> None:
@@ -111,15 +110,17 @@ def test_fault_of_one_does_not_reach_the_others(
     threads: ThreadHost, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Faulty:
+        is_corked = True
+
         def uncork(self) -> None:
             raise ZeroDivisionError
 
     recorder = Recorder()
     peer = threads.connect(recorder)
-    with Cork():
-        corked[threading.get_ident()][Faulty()] = None
+    with Cork() as cork:
+        cork.held.append(Faulty())
         recorder.deliver(prepared("one"))
-        corked[threading.get_ident()][Faulty()] = None
+        cork.held.append(Faulty())
     assert peer.read() == "one"
     peer.finish()
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
@@ -129,6 +130,6 @@ def test_forked_child_holds_nothing_back() -> None:
     with Cork():
         pid = os.fork()
         if not pid:
-            os._exit(len(corked))
+            os._exit(find_cork() is not None)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-        assert len(corked) == 1
+        assert find_cork() is not None

@@ -198,6 +198,7 @@ def test_fault_costs_one_connection_and_no_timer(
         host.wait_until(lambda r=recorder, o=other: r.seen and o.seen)  # type: ignore[misc]
         link = link_of(recorder)
         link.transport = MagicMock(wraps=link.transport)
+        link._plain = None  # it is no socket
         if method == "recv":
             link.transport.recv.side_effect = ArithmeticError("a bug")
             first.send("x")

@@ -351,6 +351,7 @@ def test_fault_of_the_poller_costs_one_connection_only(
         link = recorder._link
         assert link is not None
         link.transport = MagicMock(wraps=link.transport)
+        link._plain = None  # it is no socket
         link.transport.recv.side_effect = error
         link.transport.pending.side_effect = error
         link.transport.interest.side_effect = lambda read, write: (read, write)

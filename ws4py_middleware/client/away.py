@@ -432,7 +432,7 @@ class Returning(Link):
     @property
     def is_over(self) -> bool:
         """Whether there is nothing left of it, and the last hook has returned."""
-        return self.released and self._told_closed and self._busy is None
+        return self.released and self._told_closed and not self._busy
 
     def send_message(self, data: Buffer, is_text: bool) -> None:
         """Send a message on this connection, or on the next one."""

@@ -14,10 +14,11 @@ import math
 import select
 import socket
 import threading
-from _thread import RLock, get_ident
 from collections.abc import Callable, Iterator
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..native import Lock, get_ident
 
 if TYPE_CHECKING:
     from ..inbox import Waiter
@@ -48,6 +49,7 @@ class Pump:
 
     #: A hook's ``sys.exit()``, and Ctrl-C, go through to the caller.
     is_shared = False
+    is_threaded = True
 
     def __init__(self) -> None:
         self._link: Link | None = None
@@ -78,9 +80,9 @@ class Pump:
         """Return an event for whose sake its thread pumps."""
         return _Waiter(self)
 
-    def make_lock(self) -> Any:
+    def make_lock(self) -> Lock:
         """Return the lock of the link."""
-        return RLock()
+        return Lock()
 
     def spawn(self, function: Callable[[], None], name: str) -> None:
         """Run a function in a thread of its own."""

@@ -113,6 +113,26 @@ class Machine:
         """Send a message that goes to many."""
         raise NotImplementedError
 
+    def send_fragment(self, data: Buffer, is_text: bool, *, first: bool, fin: bool) -> None:
+        """Send one fragment of a message."""
+        raise NotImplementedError
+
+    def ping(self, payload: bytes = b"") -> None:
+        """Send a ping of the application's own."""
+        raise NotImplementedError
+
+    def pong(self, payload: bytes = b"") -> None:
+        """Send a pong that nobody asked for."""
+        raise NotImplementedError
+
+    def drop_oldest(self) -> bool:
+        """Forget the oldest message that may be forgotten; return whether there was one."""
+        raise NotImplementedError
+
+    def drop_newest(self) -> None:
+        """Count a message that was not taken, because too much waits."""
+        raise NotImplementedError
+
     def data_to_send(self) -> Any:
         """Return what goes out next; the same until :meth:`data_sent` tells what became of it."""
         raise NotImplementedError

@@ -160,7 +160,7 @@ class Replay:
         waiting = self._waiting
         if link is None or link.released or not waiting:
             return
-        if link._busy is not None or link.held:
+        if link._busy or link.held:
             # What the client has said is not read as long as its handler is busy.
             self._alarm = waiting[0][0].call_later(monotonic() + _BUSY, self._time_out)
             return
