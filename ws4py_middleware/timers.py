@@ -8,37 +8,39 @@ its time has moved on, and is pushed again.
 from __future__ import annotations
 
 import heapq
-import itertools
 from _thread import RLock
+from collections.abc import Collection
+from math import ceil
 from typing import Generic, TypeVar
 
 __all__ = ["TimerHeap"]
 
 _Owner = TypeVar("_Owner")
 
+#: Times are rounded up to so many a second. Who is due at nearly the same time stands in one place: ten
+#: thousand keepalives cost neither an entry of the heap nor a wake-up each.
+_TICKS = 64
 
-class _Timer(Generic[_Owner]):
-    """What stands in the heap for an owner; it lets go of one that was cancelled."""
-
-    __slots__ = ("owner", "when")
-
-    def __init__(self, when: float, owner: _Owner) -> None:
-        self.when = when
-        self.owner: _Owner | None = owner
+#: From so many owners of one tick on, they are a set: one that leaves is not looked for among all.
+_MANY = 32
 
 
 class TimerHeap(Generic[_Owner]):
-    """Points in time, at most one an owner, the earliest first. Safe from any thread."""
+    """
+    Points in time, at most one an owner, the earliest first. Safe from any thread.
+
+    They are rounded up: nobody is due too early, and nobody later than a 64th of a second.
+    """
 
     def __init__(self) -> None:
         self._lock = RLock()
-        # The number keeps the heap from comparing timers.
-        self._heap: list[tuple[float, int, _Timer[_Owner]]] = []
-        self._timers: dict[_Owner, _Timer[_Owner]] = {}
-        self._count = itertools.count()
+        # Ticks: of one that has no owners any more there may be a leftover, until it is its turn.
+        self._heap: list[int] = []
+        self._due: dict[int, Collection[_Owner]] = {}
+        self._ticks: dict[_Owner, int] = {}
 
     def __len__(self) -> int:
-        return len(self._timers)
+        return len(self._ticks)
 
     def set(self, owner: _Owner, when: float) -> bool:
         """
@@ -47,47 +49,64 @@ class TimerHeap(Generic[_Owner]):
         Returns:
             Whether it is now the earliest of all, so that whoever waits has to wake up.
         """
+        tick = ceil(when * _TICKS)
         with self._lock:
-            timer = self._timers.get(owner)
-            if timer is not None:
-                if timer.when == when:
-                    return False
-                timer.owner = None
-            timer = self._timers[owner] = _Timer(when, owner)
-            heapq.heappush(self._heap, (when, next(self._count), timer))
-            self._compact()
-            return self._heap[0][2] is timer
+            former = self._ticks.get(owner)
+            if former == tick:
+                return False
+            if former is not None:
+                self._take_out(owner, former)
+            self._ticks[owner] = tick
+            owners = self._due.get(tick)
+            if owners is None:
+                self._due[tick] = [owner]
+                heapq.heappush(self._heap, tick)
+                self._compact()
+                return self._heap[0] == tick
+            if isinstance(owners, set):
+                owners.add(owner)
+            elif len(owners) < _MANY:
+                owners.append(owner)  # type: ignore[attr-defined]  # a list
+            else:
+                self._due[tick] = {owner, *owners}
+            return False
 
     def cancel(self, owner: _Owner) -> None:
         """Forget an owner; one that has no time is left alone."""
         with self._lock:
-            timer = self._timers.pop(owner, None)
-            if timer is not None:
-                timer.owner = None
-            self._compact()
+            tick = self._ticks.pop(owner, None)
+            if tick is not None:
+                self._take_out(owner, tick)
+                self._compact()
+
+    def _take_out(self, owner: _Owner, tick: int) -> None:
+        owners = self._due[tick]
+        if len(owners) == 1:
+            del self._due[tick]
+        else:
+            owners.remove(owner)  # type: ignore[attr-defined]  # a list or a set
 
     def _compact(self) -> None:
-        # Timers that were let go of wait in the heap for their time; never many more than the others.
-        if len(self._heap) > 2 * len(self._timers) + 64:
-            self._heap = [entry for entry in self._heap if entry[2].owner is not None]
-            heapq.heapify(self._heap)
+        # Leftovers wait in the heap for their time; never many more than the others.
+        if len(self._heap) > 2 * len(self._due) + 64:
+            self._heap = sorted(self._due)
 
     def next(self) -> float | None:
         """Return the earliest time, or ``None``."""
         with self._lock:
             heap = self._heap
-            while heap and heap[0][2].owner is None:
+            while heap and heap[0] not in self._due:
                 heapq.heappop(heap)
-            return heap[0][0] if heap else None
+            return heap[0] / _TICKS if heap else None
 
     def pop_due(self, now: float) -> list[_Owner]:
         """Take those whose time has come, the earliest first."""
         due: list[_Owner] = []
         with self._lock:
             heap = self._heap
-            while heap and heap[0][0] <= now:
-                owner = heapq.heappop(heap)[2].owner
-                if owner is not None:
-                    del self._timers[owner]
+            limit = now * _TICKS
+            while heap and heap[0] <= limit:
+                for owner in self._due.pop(heapq.heappop(heap), ()):
+                    del self._ticks[owner]
                     due.append(owner)
         return due

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,6 +89,46 @@ def test_heap_does_what_a_dictionary_does(steps: list[tuple[int, int | None]], n
     assert sorted(due) == sorted(owner for owner, when in model.items() if when <= now)
     assert [model[owner] for owner in due] == sorted(model[owner] for owner in due)
     assert len(heap) == len(model) - len(due)
+
+
+def test_times_are_rounded_up_and_by_less_than_a_sixty_fourth() -> None:
+    heap: TimerHeap[int] = TimerHeap()
+    for number in range(100):
+        heap.set(number, number / 1000)
+    assert len(heap._heap) < 10
+    now, late = 0.0, []
+    while len(heap):
+        when = heap.next()
+        assert when is not None
+        assert heap.pop_due(when - 0.001) == []
+        now = when
+        late += [now - number / 1000 for number in heap.pop_due(now)]
+    assert len(late) == 100
+    assert min(late) >= 0
+    assert max(late) < 1 / 64
+
+
+@pytest.mark.parametrize("count", [2, 31, 32, 33, 1000])
+def test_many_at_one_time_come_and_go_one_by_one(count: int) -> None:
+    heap: TimerHeap[int] = TimerHeap()
+    assert [heap.set(number, 5.0) for number in range(count)] == [True] + [False] * (count - 1)
+    for number in range(0, count, 2):
+        heap.cancel(number)
+    assert not heap.set(1, 6.0)
+    assert sorted(heap.pop_due(5.0)) == list(range(3, count, 2))
+    assert heap.pop_due(6.0) == [1]
+    assert len(heap) == 0
+    assert heap.next() is None
+
+
+def test_time_that_was_given_up_is_taken_again() -> None:
+    heap: TimerHeap[str] = TimerHeap()
+    heap.set("a", 5.0)
+    heap.cancel("a")
+    assert heap.set("b", 5.0)
+    assert heap.pop_due(9.0) == ["b"]
+    assert heap.pop_due(9.0) == []
+    assert heap.next() is None
 
 
 def test_heap_is_safe_from_many_threads() -> None:
