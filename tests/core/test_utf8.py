@@ -11,8 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.core.twins import load_pure, outcome
+from ws4py_middleware.core import utf8
 from ws4py_middleware.core.utf8 import IncrementalUtf8, check_utf8
 from ws4py_middleware.exc import TextFrameEncodingException
+
+pure = load_pure(utf8)
 
 TAIL = range(0x80, 0xC0)
 
@@ -199,3 +203,37 @@ def test_check_utf8_agrees_with_the_grammar(data: bytes) -> None:
     except TextFrameEncodingException:
         taken = False
     assert taken is (first_wrong(data) is None)
+
+
+def test_bytes_that_may_change_are_checked_as_they_are() -> None:
+    check_utf8(bytearray("héé".encode()))
+    decoder = IncrementalUtf8()
+    decoder.feed(bytearray(b"h\xc3"))
+    decoder.feed(bytearray(b"\xa9"), True)
+    for wrong in (b"\xc3", b"\xff"):
+        with pytest.raises(TextFrameEncodingException):
+            check_utf8(bytearray(wrong))
+        with pytest.raises(TextFrameEncodingException):
+            IncrementalUtf8().feed(bytearray(wrong), True)
+
+
+@pytest.mark.parametrize("position", [*range(33), 4095])
+def test_check_utf8_finds_a_wrong_byte_wherever_it_stands(position: int) -> None:
+    for wrong in (b"\x80", b"\xff", b"\xc3"):
+        text = b"a" * position + wrong + b"a" * 50
+        with pytest.raises(TextFrameEncodingException):
+            check_utf8(text)
+        check_utf8(b"a" * position + "é".encode() + b"a" * 50)
+
+
+@given(st.lists(mixed), st.booleans())
+def test_both_builds_say_the_same(parts: list[bytes], final: bool) -> None:
+    for part in parts:
+        assert outcome(check_utf8, part) == outcome(pure.check_utf8, part)
+    ours, theirs = IncrementalUtf8(), pure.IncrementalUtf8()
+    for index, part in enumerate(parts):
+        is_last = final and index == len(parts) - 1
+        said = outcome(ours.feed, part, is_last)
+        assert said == outcome(theirs.feed, part, is_last)
+        if said is not None:
+            break

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import struct
 
-from ..exc import FrameTooLargeException, ProtocolException
-from .masking import apply_mask
+from ..exc import ProtocolException
+from .packing import pack, pack_head
 from .types import Buffer, CloseCode, Opcode
 from .utf8 import check_utf8
 
@@ -30,8 +30,6 @@ MAX_CONTROL_PAYLOAD = 125
 
 _OPCODES = frozenset(int(opcode) for opcode in Opcode)
 
-_pack_16 = struct.Struct("!BBH").pack
-_pack_64 = struct.Struct("!BBQ").pack
 _pack_code = struct.Struct("!H").pack
 
 
@@ -44,30 +42,6 @@ def check_opcode(opcode: int) -> None:
     """
     if opcode not in _OPCODES:
         raise ProtocolException(f"opcode {opcode:#x} is reserved")
-
-
-def pack_head(first: int, size: int, mask_key: bytes | None = None) -> bytes:
-    """
-    Build what stands before a payload, the length in its shortest form.
-
-    Args:
-        first: The first byte: FIN, RSV1 to RSV3 and the opcode.
-        size: The payload's length in bytes.
-        mask_key: The four bytes that the payload is masked with; ``None`` for a server.
-
-    Raises:
-        FrameTooLargeException: The length needs more than 63 bits.
-    """
-    bit = 0 if mask_key is None else 0x80
-    if size < 126:
-        head = bytes((first, bit | size))
-    elif size < 0x10000:
-        head = _pack_16(first, bit | 126, size)
-    elif size < 0x8000000000000000:
-        head = _pack_64(first, bit | 127, size)
-    else:
-        raise FrameTooLargeException(f"a payload of {size} bytes does not fit into one frame")
-    return head if mask_key is None else head + mask_key
 
 
 def pack_frame(
@@ -94,12 +68,7 @@ def pack_frame(
         first |= 0x80
     if rsv1:
         first |= 0x40
-    size = len(payload)
-    if mask_key is None:
-        if size < 126:
-            return bytes((first, size)) + payload
-        return b"".join((pack_head(first, size), payload))
-    return pack_head(first, size, mask_key) + apply_mask(payload, mask_key)
+    return pack(first, payload, mask_key)
 
 
 def is_close_code(code: int) -> bool:

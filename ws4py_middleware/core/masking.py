@@ -1,16 +1,16 @@
 """
 Masking: XOR with a key of four bytes, :rfc:`6455#section-5.3`.
 
-In pure Python two ways are fast, each in its range (measured): one XOR of two
-big integers for small payloads, and ``translate`` on each of the payload's four
-strides for all others.
+``masking.pyx`` is the same in C, eight bytes and more at a time. In pure Python two
+ways are fast, each in its range (measured): one XOR of two big integers for small
+payloads, and ``translate`` on each of the payload's four strides for all others.
 """
 
 from __future__ import annotations
 
 from .types import Buffer
 
-__all__ = ["apply_mask", "rotate_key"]
+__all__ = ["apply_mask", "rotate_key", "unmask", "unmask_in_place"]
 
 #: From this length on, four translations beat one big integer.
 _STRIDES_FROM = 512
@@ -29,9 +29,14 @@ def apply_mask(data: Buffer, key: bytes) -> bytes:
         data: Any number of bytes. Not modified.
         key: Exactly four bytes; ``key[0]`` belongs to ``data[0]``.
 
+    Raises:
+        ValueError: The key has another length.
+
     >>> apply_mask(b"Hello", bytes.fromhex("37fa213d")).hex()
     '7f9f4d5158'
     """
+    if len(key) != 4:
+        raise ValueError(f"a mask key has four bytes, not {len(key)}")
     size = len(data)
     if size < _STRIDES_FROM:
         mask = (key * ((size + 3) >> 2))[:size]
@@ -42,6 +47,39 @@ def apply_mask(data: Buffer, key: bytes) -> bytes:
     masked[2::4] = masked[2::4].translate(_TABLES[key[2]])
     masked[3::4] = masked[3::4].translate(_TABLES[key[3]])
     return bytes(masked)
+
+
+def unmask(data: bytes, start: int, stop: int) -> bytes:
+    """
+    Return ``data[start:stop]`` unmasked; the key is in the four bytes before it.
+
+    Raises:
+        ValueError: These are not four bytes and a payload within ``data``.
+
+    >>> unmask(bytes.fromhex("818537fa213d7f9f4d5158"), 6, 11)
+    b'Hello'
+    """
+    if not 4 <= start <= stop <= len(data):
+        raise ValueError(f"there is no payload from {start} to {stop} in {len(data)} bytes")
+    return apply_mask(data[start:stop], data[start - 4 : start])
+
+
+def unmask_in_place(room: bytearray | memoryview, start: int, stop: int, key: bytes) -> None:
+    """
+    Unmask ``room[start:stop]``, where it is.
+
+    Args:
+        room: Writable bytes.
+        start: Where ``key[0]`` belongs.
+        stop: Where it ends.
+        key: Four bytes.
+
+    Raises:
+        ValueError: There is no such part.
+    """
+    if not 0 <= start <= stop <= len(room):
+        raise ValueError(f"there is nothing from {start} to {stop} in {len(room)} bytes")
+    room[start:stop] = apply_mask(room[start:stop], key)
 
 
 def rotate_key(key: bytes, offset: int) -> bytes:

@@ -5,7 +5,8 @@ The decoder of the standard library is both the fastest validator there is in
 pure Python and a strict one: overlong forms and code points above U+10FFFF are
 refused at the byte that makes them so, not at the end of the sequence. Only
 surrogates need help (``tests/core/test_utf8.py`` holds it against the grammar of
-:rfc:`3629#section-4`).
+:rfc:`3629#section-4`). ``utf8.pyx`` has that grammar in C: a decoder makes a str that nobody
+asked for.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["IncrementalUtf8", "check_utf8"]
 _utf_8_decode = codecs.utf_8_decode
 
 
-def check_utf8(data: bytes) -> None:
+def check_utf8(data: bytes | bytearray) -> None:
     """
     Check a whole text.
 
@@ -41,7 +42,7 @@ class IncrementalUtf8:
     def __init__(self) -> None:
         self._rest = b""
 
-    def feed(self, data: bytes, final: bool = False) -> None:
+    def feed(self, data: bytes | bytearray, final: bool = False) -> None:
         """
         Check the next piece.
 
@@ -61,7 +62,7 @@ class IncrementalUtf8:
             used = _utf_8_decode(data, "strict", final)[1]
         except UnicodeDecodeError as error:
             raise TextFrameEncodingException(_describe(error)) from None
-        rest = self._rest = data[used:]
+        rest = self._rest = bytes(data[used:])
         # The one thing that the decoder puts off, for its error handler "surrogatepass".
         if len(rest) == 2 and rest[0] == 0xED and rest[1] >= 0xA0:
             raise TextFrameEncodingException("text is not UTF-8: surrogates are not allowed")

@@ -1,0 +1,67 @@
+"""
+Packing: the bytes of one frame, :rfc:`6455#section-5.2`.
+
+``packing.pyx`` is the same in C, where a frame is written once and not joined. What may be sent when is
+not known here.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from ..exc import FrameTooLargeException
+from .masking import apply_mask
+from .types import Buffer
+
+__all__ = ["pack", "pack_head"]
+
+_pack_16 = struct.Struct("!BBH").pack
+_pack_64 = struct.Struct("!BBQ").pack
+
+#: What stands before small payloads of a server's messages: one look-up in place of a pack.
+_HEADS = {first: [bytes((first, size)) for size in range(126)] for first in (0x81, 0x82)}
+
+
+def pack_head(first: int, size: int, mask_key: bytes | None = None) -> bytes:
+    """
+    Build what stands before a payload, the length in its shortest form.
+
+    Args:
+        first: The first byte: FIN, RSV1 to RSV3 and the opcode.
+        size: The payload's length in bytes.
+        mask_key: The four bytes that the payload is masked with; ``None`` for a server.
+
+    Raises:
+        FrameTooLargeException: The length needs more than 63 bits.
+    """
+    bit = 0 if mask_key is None else 0x80
+    if size < 126:
+        head = bytes((first, bit | size))
+    elif size < 0x10000:
+        head = _pack_16(first, bit | 126, size)
+    elif size < 0x8000000000000000:
+        head = _pack_64(first, bit | 127, size)
+    else:
+        raise FrameTooLargeException(f"a payload of {size} bytes does not fit into one frame")
+    return head if mask_key is None else head + mask_key
+
+
+def pack(first: int, payload: Buffer, mask_key: bytes | None = None) -> bytes:
+    """
+    Build a frame.
+
+    Args:
+        first: As :func:`pack_head`.
+        payload: The payload, unmasked.
+        mask_key: As :func:`pack_head`.
+
+    >>> pack(0x81, b"Hello").hex()
+    '810548656c6c6f'
+    """
+    size = len(payload)
+    if mask_key is not None:
+        return pack_head(first, size, mask_key) + apply_mask(payload, mask_key)
+    heads = _HEADS.get(first)
+    if heads is not None and size < 126:
+        return heads[size] + payload
+    return b"".join((pack_head(first, size), payload))

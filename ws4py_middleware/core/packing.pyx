@@ -1,0 +1,87 @@
+"""Packing in C: see ``packing.py``, which has the same functions and says what they promise."""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from .masking cimport mask_bytes, read_key
+
+from ..exc import FrameTooLargeException
+
+__all__ = ["pack", "pack_head"]
+
+cdef object _TOO_LARGE = 0x8000000000000000
+
+
+cdef inline int _write_head(uint8_t *head, int first, uint64_t size, int bit) noexcept nogil:
+    """Write what stands before a payload, without the key; return how long it is: ten bytes at most."""
+    cdef int i
+    head[0] = <uint8_t>first
+    if size < 126:
+        head[1] = <uint8_t>(bit | size)
+        return 2
+    if size < 0x10000:
+        head[1] = <uint8_t>(bit | 126)
+        head[2] = <uint8_t>(size >> 8)
+        head[3] = <uint8_t>size
+        return 4
+    head[1] = <uint8_t>(bit | 127)
+    for i in range(8):
+        head[2 + i] = <uint8_t>(size >> (56 - 8 * i))
+    return 10
+
+
+cdef bytes _check_key(object key):
+    cdef bytes octets = key if isinstance(key, bytes) else bytes(memoryview(key))
+    if len(octets) != 4:
+        raise ValueError(f"a mask key has four bytes, not {len(octets)}")
+    return octets
+
+
+cpdef bytes pack_head(int first, object size, mask_key=None):
+    """Build what stands before a payload, the length in its shortest form."""
+    cdef uint8_t head[10]
+    cdef int length
+    if size < 0:
+        raise ValueError(f"a payload of {size} bytes")
+    if size >= _TOO_LARGE:
+        raise FrameTooLargeException(f"a payload of {size} bytes does not fit into one frame")
+    length = _write_head(head, first, size, 0 if mask_key is None else 0x80)
+    result = PyBytes_FromStringAndSize(<const char *>head, length)
+    return result if mask_key is None else result + _check_key(mask_key)
+
+
+cpdef bytes pack(int first, payload, mask_key=None):
+    """Build a frame."""
+    cdef Py_buffer view
+    if isinstance(payload, bytes):
+        return _pack(first, <const uint8_t *>PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), mask_key)
+    PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE)
+    try:
+        return _pack(first, <const uint8_t *>view.buf, view.len, mask_key)
+    finally:
+        PyBuffer_Release(&view)
+
+
+cdef inline bytes _pack(int first, const uint8_t *payload, Py_ssize_t size, object mask_key):
+    cdef uint8_t head[14]
+    cdef uint8_t *target
+    cdef uint32_t key = 0
+    cdef bytes octets
+    cdef bytes frame
+    cdef int length
+    length = _write_head(head, first, size, 0 if mask_key is None else 0x80)
+    if mask_key is not None:
+        octets = _check_key(mask_key)
+        key = read_key(<const uint8_t *>PyBytes_AS_STRING(octets))
+        memcpy(head + length, &key, 4)
+        length += 4
+    frame = PyBytes_FromStringAndSize(NULL, length + size)
+    target = <uint8_t *>PyBytes_AS_STRING(frame)
+    memcpy(target, head, length)
+    if mask_key is None:
+        memcpy(target + length, payload, size)
+    else:
+        mask_bytes(target + length, payload, size, key)
+    return frame
