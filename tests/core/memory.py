@@ -1,15 +1,16 @@
-"""How much memory a piece of a test holds."""
+"""How much memory a piece of a test holds; on CPython only: such tests have the marker of that name."""
 
 from __future__ import annotations
 
 import contextlib
-import tracemalloc
 from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
 def trace_memory() -> Iterator[Callable[[], tuple[int, int]]]:
     """Trace what is allocated inside; call what it yields for the bytes held now, and the most there were."""
+    import tracemalloc
+
     tracemalloc.start()
     try:
         yield tracemalloc.get_traced_memory

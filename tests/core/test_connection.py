@@ -148,6 +148,7 @@ def test_events_not_taken_stay_in_front_of_later_ones() -> None:
     assert take(server) == [("text", b"2"), ("text", b"3"), ("text", b"4")]
 
 
+@pytest.mark.cpython
 def test_events_taken_are_forgotten_though_others_always_wait() -> None:
     server = make_server()
     wire = build_frame(BINARY, b"\0" * 65536, key=KEY)

@@ -83,6 +83,7 @@ def test_unread_pongs_collapse_to_the_latest() -> None:
     assert list(read_frames(send(server))) == [(0x8A, b"99"), (0x82, b"x" * 2000)]
 
 
+@pytest.mark.cpython
 def test_p5_megabytes_of_unread_pings_leave_one_pong() -> None:
     server = make_server(POLICY.replace(max_control_frames=None))
     flood = build_frame(PING, b"x" * 125, key=KEY) * 500

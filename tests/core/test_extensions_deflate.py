@@ -149,6 +149,7 @@ def test_decode_the_limit_is_exact_at_any_size(size: int) -> None:
         decode(codec(), payload, size - 1)
 
 
+@pytest.mark.cpython
 def test_decode_a_bomb_is_stopped_while_it_inflates() -> None:
     packer = zlib.compressobj(9, wbits=-15)
     bomb = b"".join(packer.compress(bytes(MIB)) for _ in range(256)) + packer.flush(zlib.Z_SYNC_FLUSH)
@@ -277,6 +278,7 @@ def test_encode_options_reach_the_library(library: Library) -> None:
         assert encode(codec(DeflateOptions(level=level, mem_level=mem_level)), text) == expected
 
 
+@pytest.mark.cpython
 def test_codec_contexts_are_made_when_they_are_needed_and_given_back() -> None:
     with trace_memory() as measure:
         before = measure()[0]

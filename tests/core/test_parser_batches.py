@@ -44,6 +44,7 @@ def test_batch_with_part_of_a_header_behind_it_does_not_spin(size: int) -> None:
     assert not parser.has_more
 
 
+@pytest.mark.cpython
 def test_compressed_message_in_one_frame_is_not_copied_once_it_is_inflated() -> None:
     parser = Parser(CLIENT, POLICY, codec())
     wire = build_frame(BINARY, deflate(b"\0" * MiB), rsv=4)
@@ -82,6 +83,7 @@ def test_size_of_a_batch_counts_messages_of_fragments() -> None:
     assert parser.has_more
 
 
+@pytest.mark.cpython
 def test_payloads_do_not_keep_what_was_read_alive() -> None:
     parser = Parser(CLIENT, POLICY)
     with trace_memory() as measure:

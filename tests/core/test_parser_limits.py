@@ -78,6 +78,7 @@ def test_p2_oversize_continuation_is_refused_from_its_header() -> None:
     assert get_code(parser) == 1009
 
 
+@pytest.mark.cpython
 @pytest.mark.parametrize("payload", [b"", b"x"])
 @pytest.mark.parametrize("whole", [False, True])
 def test_p3_a_million_fragments_are_refused_at_the_4097th(payload: bytes, whole: bool) -> None:
@@ -108,6 +109,7 @@ def test_p3_the_4096th_fragment_may_be_the_last() -> None:
     assert feed_all(parser, [wire]) == [("binary", b"x" * 4096)]
 
 
+@pytest.mark.cpython
 def test_p3_fragments_of_one_byte_are_folded() -> None:
     """What is kept of a message is its bytes, not an object for each fragment."""
     parser = Parser(SERVER, POLICY)
@@ -117,6 +119,7 @@ def test_p3_fragments_of_one_byte_are_folded() -> None:
         assert measure()[0] < 16 * KiB
 
 
+@pytest.mark.cpython
 def test_p4_a_bomb_stops_at_the_limit() -> None:
     bomb = build_frame(BINARY, deflate(b"\0" * 64 * MiB), rsv=4)
     assert len(bomb) < 65 * KiB  # a thousand to one
@@ -130,6 +133,7 @@ def test_p4_a_bomb_stops_at_the_limit() -> None:
     assert trace_peak(lambda: parser.feed(bomb)) < 2 * MiB + 6 * len(bomb)
 
 
+@pytest.mark.cpython
 def test_p4_many_small_bombs_in_one_read_come_in_batches() -> None:
     bombs = build_frame(BINARY, deflate(b"\0" * 500 * KiB), rsv=4) * 400
     parser = Parser(CLIENT, POLICY, codec(keep=False))

@@ -12,6 +12,8 @@ import textwrap
 import threading
 import time
 
+import pytest
+
 from tests.drivers.peer import EchoRecorder, Peer, Recorder, connect, tcp_pair, wait_until
 from tests.drivers.threads import ThreadHost, host, threads
 from ws4py_middleware.handover import from_socket
@@ -59,6 +61,7 @@ def test_more_than_1024_descriptors_are_served(host: ThreadHost) -> None:
             os.close(fd)
 
 
+@pytest.mark.cpython
 def test_thousand_connections_leave_no_descriptor_no_thread_and_no_memory(threads: ThreadHost) -> None:
     import gc
     import tracemalloc
