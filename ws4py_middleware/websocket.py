@@ -463,7 +463,8 @@ class WebSocket(InRooms):
     def _bind(self, link: Link) -> Link:
         """Belong to a link from now on."""
         self._link = link
-        link.on_closed = self._leave_rooms
+        if self._hub is not None or self._resuming is not None:
+            self._leave_at_the_end()
         return link
 
     def __enter__(self) -> WebSocket:

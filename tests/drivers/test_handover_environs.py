@@ -9,7 +9,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from ws4py_middleware.handover import clean_environ
+from ws4py_middleware.handover import clean_environ, environs
 
 
 def test_environ_keeps_the_request_and_what_middleware_added() -> None:
@@ -62,3 +62,22 @@ def test_common_strings_are_shared() -> None:
     one, two = clean_environ({name: value}), clean_environ({"HTTP_UPGRADE": "websocket"})
     assert next(iter(one)) is next(iter(two)) is not name
     assert one["HTTP_UPGRADE"] is two["HTTP_UPGRADE"]
+
+
+def test_values_that_many_clients_send_are_kept_once_and_few_of_them() -> None:
+    def clean(agent: str, key: str = "HTTP_USER_AGENT") -> str:
+        kept = clean_environ({key: agent})[key]
+        assert kept == agent
+        return str(kept)
+
+    def make(number: int, size: int = 0) -> str:
+        return f"Browser/{number} ".ljust(size, "x")
+
+    assert clean(make(1)) is clean(make(1))
+    assert clean(make(1, 500)) is clean(make(1, 500))
+    # What is each client's own, and what is long, is not kept for others.
+    assert clean(make(1), "HTTP_COOKIE") is not clean(make(1), "HTTP_COOKIE")
+    assert clean(make(1, 600)) is not clean(make(1, 600))
+    for number in range(2000):
+        clean(make(number))
+        assert len(environs._values) <= 512

@@ -116,6 +116,33 @@ _SHARED = {
 }
 
 
+# What the requests of many clients have in common: one copy of each value, as long as there are few.
+_REPEATED = frozenset(
+    {
+        "HTTP_ACCEPT",
+        "HTTP_ACCEPT_ENCODING",
+        "HTTP_ACCEPT_LANGUAGE",
+        "HTTP_HOST",
+        "HTTP_ORIGIN",
+        "HTTP_SEC_WEBSOCKET_EXTENSIONS",
+        "HTTP_SEC_WEBSOCKET_PROTOCOL",
+        "HTTP_USER_AGENT",
+        "PATH_INFO",
+        "RAW_URI",
+        "REQUEST_URI",
+        "SCRIPT_NAME",
+        "SERVER_NAME",
+        "SERVER_PORT",
+        "SERVER_SOFTWARE",
+    }
+)
+
+#: How many of them are kept for others that come, and how long they are at most; clients choose them.
+_MOST_VALUES, _LONGEST_VALUE = 512, 512
+
+_values: dict[str, str] = {}
+
+
 def clean_environ(environ: dict[str, Any]) -> dict[str, Any]:
     """
     Copy a WSGI environ without what belongs to the server.
@@ -138,10 +165,22 @@ def clean_environ(environ: dict[str, Any]) -> dict[str, Any]:
             key = shared
         elif key in _SERVERS_OWN or _is_from_process(key, value):
             continue
-        clean[key] = share(value, value) if type(value) is str else value
+        clean[key] = _share(key, value) if type(value) is str else value
     clean["wsgi.input"] = EMPTY_INPUT
     clean["wsgi.errors"] = sys.stderr
     return clean
+
+
+def _share(key: str, value: str) -> str:
+    """Return an equal string: the same one for many connections, if it is likely that they have it."""
+    shared = _SHARED.get(value)
+    if shared is not None:
+        return shared
+    if key not in _REPEATED or len(value) > _LONGEST_VALUE:
+        return value
+    if len(_values) >= _MOST_VALUES:
+        _values.clear()
+    return _values.setdefault(value, value)
 
 
 def _is_from_process(key: str, value: Any) -> bool:

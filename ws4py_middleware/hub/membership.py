@@ -45,6 +45,7 @@ class InRooms:
         if self._hub is not None and self._hub is not hub and self._hub.rooms_of(self):
             raise RuntimeError("this WebSocket is in rooms of its hub; another one is set before it joins")
         self._hub = hub
+        self._leave_at_the_end()
 
     def join(
         self,
@@ -80,6 +81,7 @@ class InRooms:
         if self._link is None:
             raise RuntimeError("join() needs a connection: call it in opened(), or later")
         hub = self._hub = self.hub
+        self._leave_at_the_end()
         return hub.join(self, room, info, since=since, envelope=envelope)
 
     def leave(self, room: str) -> None:
@@ -96,6 +98,12 @@ class InRooms:
         link = self._link
         if link is not None:
             link.keeps_oldest = True
+
+    def _leave_at_the_end(self) -> None:
+        """Have the rooms left at the end of the connection. Most never join one, and need not carry this."""
+        link = self._link
+        if link is not None and link.on_closed is None and not link.is_closed:
+            link.on_closed = self._leave_rooms
 
     def _leave_rooms(self) -> None:
         if self._resuming is not None:
