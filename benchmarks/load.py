@@ -58,7 +58,10 @@ def build(name: str) -> Path:
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if not compiler:
         raise LoadError("no C compiler: install gcc (Debian: apt install build-essential)")
-    digest = hashlib.sha256(source.read_bytes() + compiler.encode()).hexdigest()[:16]
+    parts = [source, *sorted(SOURCES.glob(f"{name}_*.h"))]
+    digest = hashlib.sha256(b"".join(part.read_bytes() for part in parts) + compiler.encode()).hexdigest()[
+        :16
+    ]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ws4py_middleware-benchmarks"
     program = cache / f"{name}-{digest}"
     if program.exists():
@@ -100,7 +103,7 @@ def run(
     Drive the server at `port` and return what ``wsload`` measured.
 
     Args:
-        mode: ``echo`` or ``broadcast``.
+        mode: ``echo``, ``broadcast`` or ``connect``.
         pids: The processes whose CPU time is measured.
         core: The core that the load generator stays on, or None.
         options: Further options of ``wsload``.
@@ -151,7 +154,10 @@ def cpu_us_per_message(result: dict[str, Any]) -> float:
     """
     Return the microseconds of CPU that one message cost the server.
 
-    ``schedstat`` counts nanoseconds; on a kernel without it, user and system time in clock ticks must do.
+    ``schedstat`` counts nanoseconds of the threads that are there; on a kernel without it, and where threads
+    come and go with connections, user and system time in clock ticks must do.
     """
     precise = float(result["srv_us_per_msg"])
-    return precise or (result["srv_user"] + result["srv_sys"]) * 1e6 / result["msg_s"]
+    if precise and result["mode"] != "connect":
+        return precise
+    return float((result["srv_user"] + result["srv_sys"]) * 1e6 / result["msg_s"])

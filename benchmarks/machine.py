@@ -64,9 +64,12 @@ def _processor() -> str:
 
 def describe(distributions: list[str]) -> list[str]:
     """Return one line each on the machine, the interpreter and the `distributions` that are installed."""
+    from ws4py_middleware.core import COMPILED
+
     versions = ((name, version_of(name)) for name in distributions)
+    build = "compiled" if COMPILED else "pure Python"
     return [
         f"{_processor()}, {os.cpu_count()} cores, Linux {platform.release()}",
-        f"{platform.python_implementation()} {platform.python_version()}",
+        f"{platform.python_implementation()} {platform.python_version()}, ws4py_middleware's {build} build",
         ", ".join(f"{name} {version}" for name, version in versions if version),
     ]

@@ -28,6 +28,7 @@ __all__ = [
     "parse_stat",
     "parse_status",
     "ran",
+    "rests",
     "threads",
     "tree",
 ]
@@ -102,6 +103,30 @@ def ran(pids: Iterable[int]) -> float:
     """Return the CPU seconds of the threads that these processes have now, to the nanosecond."""
     tasks = (task for pid in pids for task in (PROC / str(pid) / "task").iterdir())
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def rests(pids: Iterable[int], timeout: float, step: float = 0.02, share: float = 0.1) -> bool:
+    """
+    Wait until these processes use less than `share` of a core, measured over `step` seconds.
+
+    Returns:
+        Whether they came to rest within `timeout` seconds; a process that has ended does not.
+    """
+    pids = list(pids)
+    deadline = time.monotonic() + timeout
+    before: float | None = None
+    while time.monotonic() < deadline:
+        now: float | None = None
+        try:
+            now = ran(pids)
+        except (FileNotFoundError, ProcessLookupError):  # of a thread that has just ended
+            if not all((PROC / str(pid)).exists() for pid in pids):
+                return False
+        if now is not None and before is not None and now - before < step * share:
+            return True
+        before = now
+        time.sleep(step)
+    return False
 
 
 def memory(pids: Iterable[int]) -> Memory:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import cycle, islice
 from typing import Any
 
 from benchmarks.machine import version_of
-from benchmarks.scenarios import Sample
+from benchmarks.results import Sample
 
-__all__ = ["CASES", "PARSERS", "available", "masked_frame", "measure_parsers"]
+__all__ = ["CASES", "PARSERS", "available", "masked_frame", "measure_parser"]
 
 READ = 64 * 1024  # what one read of a socket brings
 SMALL = 32
@@ -46,8 +46,8 @@ CASES: dict[str, tuple[str, Callable[[], bytes], int]] = {
         lambda: masked_frame(_text(SMALL)) * (READ // (SMALL + 6)),
         READ // (SMALL + 6),
     ),
-    "64K": ("one message of 64 KiB", lambda: masked_frame(_text(64 * 1024)), 1),
-    "1M": ("one message of 1 MiB", lambda: masked_frame(_text(2**20)), 1),
+    "one64K": ("one message of 64 KiB", lambda: masked_frame(_text(64 * 1024)), 1),
+    "one1M": ("one message of 1 MiB", lambda: masked_frame(_text(2**20)), 1),
 }
 
 
@@ -125,14 +125,14 @@ def _ws4py() -> Feed:
 
 # The name of a parser -> its title, the distribution it comes in, and what makes a fresh one.
 PARSERS: dict[str, tuple[str, str | None, Callable[[], Feed]]] = {
-    "ours": ("**ours**: `core.Connection`, whole messages, UTF-8 checked", None, _ours),
-    "websockets": (
+    "parser-ours": ("**ours**: `core.Connection`, whole messages, UTF-8 checked", None, _ours),
+    "parser-websockets": (
         "websockets: `Protocol` with its C extension, frames, not decoded",
         "websockets",
         _websockets,
     ),
-    "wsproto": ("wsproto: `Connection` (simple-websocket), decoded", "wsproto", _wsproto),
-    "ws4py": ("ws4py: `Stream`, decoded", "ws4py", _ws4py),
+    "parser-wsproto": ("wsproto: `Connection` (simple-websocket), decoded", "wsproto", _wsproto),
+    "parser-ws4py": ("ws4py: `Stream`, decoded", "ws4py", _ws4py),
 }
 
 
@@ -163,11 +163,9 @@ def _time(feed: Feed, data: bytes, messages: int, seconds: float) -> float:
             return taken / times
 
 
-def measure_parsers(names: list[str], count: int, seconds: float) -> Iterator[Sample]:
-    """Time every parser on every case, interleaved, `count` times: ``us`` and ``mb_per_second``."""
-    for _ in range(count):
-        for case, (_, make_data, messages) in CASES.items():
-            data = make_data()
-            for name in names:
-                taken = _time(PARSERS[name][2](), data, messages, seconds)
-                yield Sample(case, name, {"us": taken * 1e6, "mb_per_second": len(data) / taken / 1e6})
+def measure_parser(name: str, case: str, seconds: float) -> Sample:
+    """Time a parser on a case: ``us`` and ``mb_per_second``."""
+    _, make_data, messages = CASES[case]
+    data = make_data()
+    taken = _time(PARSERS[name][2](), data, messages, seconds)
+    return Sample(case, name, {"us": taken * 1e6, "mb_per_second": len(data) / taken / 1e6})

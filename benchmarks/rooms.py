@@ -27,7 +27,8 @@ from benchmarks.apps.rooms import PATH
 from benchmarks.load import LoadError, build
 from benchmarks.machine import Cores, pinned
 from benchmarks.measure import cpu_time, ran, tree
-from benchmarks.scenarios import Sample, Window
+from benchmarks.results import Sample
+from benchmarks.scenarios import Window
 from benchmarks.servers import ROOT, Server, ServerError, gunicorn, running
 
 __all__ = ["COLUMNS", "CONTENDERS", "DISTRIBUTIONS", "INTRO", "SERVERS", "measure_rooms"]

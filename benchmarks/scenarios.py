@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 
+from benchmarks.apps.common import BUSY, DEFLATE
 from benchmarks.load import LoadError, cpu_us_per_message, hold, run
 from benchmarks.machine import Cores
 from benchmarks.measure import Memory, http_latency, median, memory, threads
+from benchmarks.results import LIMIT_NAME, Sample
 from benchmarks.servers import Running, Server, ServerError, running
 
 __all__ = [
     "BROADCAST",
+    "BUSY_SCENARIO",
+    "CONNECT",
+    "DEFLATE_SCENARIO",
     "ECHO",
-    "Sample",
+    "IDLE",
+    "JSON",
     "Scenario",
     "Window",
     "measure",
     "measure_blocking",
     "measure_idle",
-    "rounds",
 ]
 
 HTTP_REQUESTS = 40
@@ -29,6 +35,8 @@ HTTP_REQUESTS = 40
 SLEEPERS = 10
 #: How long they sleep already when the measurement begins; seconds.
 SLEEPING = 1.5
+#: So many messages make a measurement at least, also where each of them takes a third of a second.
+FEWEST = 4
 
 
 @dataclass(frozen=True)
@@ -39,64 +47,106 @@ class Scenario:
     title: str
     mode: str
     connections: int
-    in_flight: int
-    size: int
+    in_flight: int = 1
+    size: int = 32
+    path: str = "/echo"
+    flags: tuple[str, ...] = ()  # further options of the load generator
+    environ: tuple[
+        tuple[str, str], ...
+    ] = ()  # what the server is told; it is started for this scenario alone then
 
     def options(self) -> list[str]:
         """Return the load generator's options."""
-        options = ["-n", str(self.connections), "-s", str(self.size)]
-        if self.mode == "broadcast":
-            return [*options, "-u", "/broadcast", "-W", str(self.in_flight)]
-        return [*options, "-P", str(self.in_flight)]
+        depth = "-W" if self.mode == "broadcast" else "-P"
+        numbers = ["-n", str(self.connections), "-s", str(self.size), depth, str(self.in_flight)]
+        return [*numbers, "-u", self.path, "-m", str(FEWEST), *self.flags]
+
+    def suits(self, server: Server) -> bool:
+        """Say whether it can be asked of `server`."""
+        told = dict(self.environ)
+        if DEFLATE in told and not server.deflate:
+            return False
+        return server.compared and (server.python or BUSY not in told or server.name == LIMIT_NAME)
 
 
 ECHO = [
-    Scenario("e1", "1 connection, 32 B", "echo", 1, 1, 32),
-    Scenario("e100", "100 connections, 32 B", "echo", 100, 1, 32),
+    Scenario("e1", "1 connection, 32 B", "echo", 1),
+    Scenario("e100", "100 connections, 32 B", "echo", 100),
     Scenario("p16", "100 connections, 16 messages in flight, 125 B", "echo", 100, 16, 125),
     Scenario("64K", "10 connections, 64 KiB", "echo", 10, 1, 64 * 1024),
     Scenario("1M", "4 connections, 1 MiB", "echo", 4, 1, 2**20),
 ]
 BROADCAST = [
-    Scenario("bcast", "one 32 B message to 1,000 subscribers, by delivery", "broadcast", 1000, 1, 32),
-    Scenario("bcast4", "the same with 4 messages in flight", "broadcast", 1000, 4, 32),
+    Scenario(
+        "bcast", "one 64 B message to 1,000 subscribers, by delivery", "broadcast", 1000, 1, 64, "/broadcast"
+    ),
+    Scenario("bcast4", "the same with 4 messages in flight", "broadcast", 1000, 4, 64, "/broadcast"),
 ]
+JSON = Scenario(
+    "json",
+    "100 connections, 1 KiB of JSON, which the handler reads and writes again",
+    "echo",
+    100,
+    1,
+    1024,
+    "/json",
+    ("-j",),
+)
+DEFLATE_SCENARIO = Scenario(
+    "deflate",
+    "100 connections, 1 KiB of JSON text, compressed both ways",
+    "echo",
+    100,
+    1,
+    1024,
+    flags=("-z",),
+    environ=((DEFLATE, "1"),),
+)
+BUSY_SCENARIO = Scenario(
+    "busy",
+    "100 connections, 32 B, while a thread of the server computes in pure Python",
+    "echo",
+    100,
+    environ=((BUSY, "1"),),
+)
+CONNECT = Scenario("connect", "16 at a time open a connection, say Close, and are answered", "connect", 16)
+IDLE = {"idle": 3000, "idle10k": 10_000}
 
 
 @dataclass(frozen=True)
 class Window:
     """How long a measurement takes: seconds of warming up, then seconds that count."""
 
-    warm: float = 0.5
-    seconds: float = 3.0
+    warm: float = 0.1
+    seconds: float = 0.4
 
 
-@dataclass(frozen=True)
-class Sample:
-    """What one run gave: numbers by name, or why there are none."""
-
-    scenario: str
-    server: str
-    values: dict[str, float] = field(default_factory=dict)
-    error: str | None = None
+Lend = Callable[[Server], AbstractContextManager[Running]]
 
 
-def measure(server: Server, scenario: Scenario, window: Window, cores: Cores) -> Sample:
-    """Start `server`, drive it, stop it."""
+def measure(server: Server, scenario: Scenario, window: Window, cores: Cores, lend: Lend) -> Sample:
+    """Drive `server`, which `lend` lends; where it has to be told something, it is started for that."""
     options = [*scenario.options(), "-t", str(window.seconds), "-w", str(window.warm)]
-    timeout = window.warm + window.seconds + 90
+    timeout = window.warm + window.seconds + 60
+    told = dict(scenario.environ)
+    if told:
+        # On one core nobody would wait for the lock alone: whoever has it has the core, too.
+        place = cores._replace(server=None) if BUSY in told else cores
+        alone = replace(server, environ={**server.environ, **told})
+        lent: AbstractContextManager[Running] = running(alone, scenario.connections, place)
+    else:
+        lent = lend(server)
     try:
-        with running(server, scenario.connections, cores) as (port, pids):
+        with lent as (port, pids):
             result = run(scenario.mode, port, pids, cores.load, options, timeout)
     except (ServerError, LoadError) as error:
         return Sample(scenario.name, server.name, error=str(error))
+    latencies = {f"{name}_us": float(result["lat_us"][name]) for name in ("p50", "p99", "p999")}
     values = {
         "messages_per_second": float(result["msg_s"]),
         "cpu_us": cpu_us_per_message(result),
         "cpu_share": float(result["srv_cpu"]),
-        "p50_us": float(result["lat_us"]["p50"]),
-        "p99_us": float(result["lat_us"]["p99"]),
-        "verified": float(result["verified"]),
+        **latencies,
         "steal": float(result["steal"]),
     }
     return Sample(scenario.name, server.name, values)
@@ -131,13 +181,13 @@ def measure_blocking(server: Server, window: Window, cores: Cores) -> Sample:
     return Sample("blocking", server.name, values)
 
 
-def measure_idle(server: Server, connections: int, cores: Cores) -> Sample:
+def measure_idle(server: Server, name: str, connections: int, cores: Cores) -> Sample:
     """Hold `connections` silent WebSockets; what they cost, and how HTTP is answered meanwhile."""
     try:
         with running(server, connections, cores) as at:
-            return Sample("idle", server.name, _idle(server, at, connections, cores))
+            return Sample(name, server.name, _idle(server, at, connections, cores))
     except (ServerError, LoadError) as error:
-        return Sample("idle", server.name, error=str(error))
+        return Sample(name, server.name, error=str(error))
 
 
 def _idle(server: Server, at: Running, connections: int, cores: Cores) -> dict[str, float]:
@@ -153,11 +203,12 @@ def _idle(server: Server, at: Running, connections: int, cores: Cores) -> dict[s
         result = held.release(timeout=90)
     values = {
         "opened": float(held.opened),
-        "rss_per_connection": (during.rss - before.rss) / held.opened,
-        "pss_per_connection": (during.pss - before.pss) / held.opened,
-        "after_message": float(result["kb_per_conn_after_msg"]) * 1024,
+        "rss_kib": (during.rss - before.rss) / held.opened / 1024,
+        "pss_kib": (during.pss - before.pss) / held.opened / 1024,
+        "all_mib": (during.rss - before.rss) / 2**20,
+        "after_kib": float(result["kb_per_conn_after_msg"]),
         "connect_cpu_us": float(result["srv_us_per_connect"]),
-        "idle_cpu": float(result["idle_cpu"]),
+        "idle_percent": float(result["idle_cpu"]) * 100,
         "threads": float(count),
         "unanswered": float(result["missing"] + result["lost"]),
     }
@@ -165,18 +216,3 @@ def _idle(server: Server, at: Running, connections: int, cores: Cores) -> dict[s
     if middle is not None:
         values |= {"http_ms": middle * 1e3, "http_max_ms": max(latencies) * 1e3}
     return values
-
-
-def rounds(
-    servers: list[Server], names: Iterable[str], count: int, once: Callable[[Server, str], Sample]
-) -> Iterator[Sample]:
-    """
-    Measure everything `count` times, interleaved: each server once before any comes again.
-
-    So a machine that is busier for a minute slows all of them, and the median of each drops that minute.
-    """
-    names = list(names)
-    for _ in range(count):
-        for name in names:
-            for server in servers:
-                yield once(server, name)

@@ -14,17 +14,31 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import IO, NamedTuple
 
-from benchmarks.load import build
 from benchmarks.machine import Cores, pinned, version_of
-from benchmarks.measure import children, tree
+from benchmarks.measure import children, rests, tree
 
-__all__ = ["SERVERS", "Running", "Server", "ServerError", "gunicorn", "missing", "running", "why"]
+__all__ = [
+    "APPS",
+    "ROOT",
+    "Fleet",
+    "Running",
+    "Server",
+    "ServerError",
+    "gunicorn",
+    "missing",
+    "running",
+    "why",
+]
 
 ROOT = Path(__file__).parent.parent
+APPS = ROOT / "benchmarks" / "apps"
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 3.0
+#: How long a server may be busy after its last connection has gone.
+REST_TIMEOUT = 3.0
 
 
 class ServerError(Exception):
@@ -43,8 +57,12 @@ class Server:
     http: bool = True
     sleeps: bool = False  # it has a path whose handler blocks
     compared: bool = True  # it is measured where all are
+    deflate: bool = False  # it compresses, when it is asked to
+    python: bool = True  # it has an interpreter's lock
+    many: bool = False  # it is measured with the larger number of idle connections, too
     path: str = "/echo"  # where there is a WebSocket
     environ: Mapping[str, str] = field(default_factory=dict)
+    absent: Callable[[], list[str]] = list  # what else it needs and is not there
 
 
 class Running(NamedTuple):
@@ -59,70 +77,16 @@ def gunicorn(app: str, worker: str, *options: str) -> Callable[[int, int], list[
 
     def command(port: int, connections: int) -> list[str]:
         threads = [option.format(threads=connections + 64) for option in options]
-        settings = str(Path(__file__).parent / "apps" / "gunicorn_conf.py")
+        settings = str(APPS / "gunicorn_conf.py")
         base = [sys.executable, "-m", "gunicorn", "-c", settings, "-b", f"127.0.0.1:{port}", "-w", "1"]
         return [*base, "-k", worker, *threads, f"benchmarks.apps.{app}:app"]
 
     return command
 
 
-def _script(app: str) -> Callable[[int, int], list[str]]:
-    return lambda port, connections: [sys.executable, "-m", f"benchmarks.apps.{app}", str(port)]
-
-
-_OURS = ("gunicorn", "werkzeug")
-SERVERS = [
-    Server("c", "C epoll echo (the limit)", lambda port, n: [str(build("rawecho")), str(port)], http=False),
-    Server("ours-sync", "**ours**, gunicorn sync", gunicorn("ours", "sync"), _OURS, True, sleeps=True),
-    Server(
-        "ours-gthread",
-        "**ours**, gunicorn gthread, 2 threads",
-        gunicorn("ours", "gthread", "--threads", "2"),
-        _OURS,
-        forks=True,
-        sleeps=True,
-    ),
-    Server(
-        "ours-inline",
-        "**ours**, gunicorn sync, nothing handed on",
-        gunicorn("ours_inline", "sync"),
-        _OURS,
-        forks=True,
-        sleeps=True,
-        compared=False,
-    ),
-    Server(
-        "ours-gevent",
-        "**ours**, gunicorn gevent",
-        gunicorn("ours", "gevent"),
-        (*_OURS, "gevent"),
-        forks=True,
-        sleeps=True,
-    ),
-    Server("ws4py", "ws4py, wsgiref", _script("ws4py_wsgiref"), ("ws4py",)),
-    Server("websockets", "websockets, asyncio", _script("websockets_asyncio"), ("websockets",)),
-    Server("websockets-threads", "websockets, threads", _script("websockets_threads"), ("websockets",)),
-    Server(
-        "flask-sock",
-        "flask-sock (simple-websocket), gunicorn gthread, a thread for each",
-        gunicorn("flasksock", "gthread", "--threads", "{threads}"),
-        ("flask-sock", "gunicorn"),
-        forks=True,
-        sleeps=True,
-    ),
-    Server(
-        "gevent-websocket",
-        "gevent-websocket, its gunicorn worker",
-        gunicorn("geventws", "geventwebsocket.gunicorn.workers.GeventWebSocketWorker"),
-        ("gevent-websocket", "gunicorn"),
-        forks=True,
-    ),
-]
-
-
 def missing(server: Server) -> list[str]:
-    """Return the distributions that `server` needs and that are not installed."""
-    return [name for name in server.needs if version_of(name) is None]
+    """Return what `server` needs and is not installed."""
+    return [*(name for name in server.needs if version_of(name) is None), *server.absent()]
 
 
 def _free_port() -> int:
@@ -199,6 +163,19 @@ def running(server: Server, connections: int, cores: Cores) -> Iterator[Running]
     Raises:
         ServerError: It ended, or did not open a WebSocket within 30 seconds.
     """
+    started = _start(server, connections, cores)
+    try:
+        yield started.running
+    finally:
+        _stop(started.process)
+
+
+class _Started(NamedTuple):
+    process: subprocess.Popen[bytes]
+    running: Running
+
+
+def _start(server: Server, connections: int, cores: Cores) -> _Started:
     port = _free_port()
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **server.environ}
     with tempfile.TemporaryFile() as log:
@@ -208,6 +185,59 @@ def running(server: Server, connections: int, cores: Cores) -> Iterator[Running]
             )
         try:
             _wait_until_ready(port, server.path, process, log)
-            yield Running(port, children(process.pid) if server.forks else [process.pid])
-        finally:
+        except BaseException:
             _stop(process)
+            raise
+    return _Started(process, Running(port, children(process.pid) if server.forks else [process.pid]))
+
+
+class Fleet:
+    """
+    Servers that stay for a round: each is started when it is first asked for, and rests while others run.
+
+    One that failed is stopped, so that the next measurement has a fresh one.
+    """
+
+    def __init__(self, connections: int, cores: Cores) -> None:
+        self._connections = connections
+        self._cores = cores
+        self._started: dict[str, _Started] = {}
+
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        started, self._started = self._started, {}
+        for each in started.values():  # all at once, since some take their time
+            each.process.terminate()
+            each.process.send_signal(signal.SIGCONT)
+        for each in started.values():
+            _stop(each.process)
+
+    @contextlib.contextmanager
+    def at(self, server: Server) -> Iterator[Running]:
+        """
+        Lend `server` to the block; return when it has come to rest.
+
+        Raises:
+            ServerError: It did not start.
+        """
+        started = self._started.get(server.name)
+        if started is None:
+            started = self._started[server.name] = _start(server, self._connections, self._cores)
+        elif not server.forks:
+            started.process.send_signal(signal.SIGCONT)
+        rested = False
+        try:
+            yield started.running
+            rested = rests(started.running.pids, REST_TIMEOUT)
+        finally:
+            if not rested:
+                del self._started[server.name]
+                _stop(started.process)
+        if (
+            not server.forks
+        ):  # some poll when there is nothing to do; gunicorn would end a worker that is stopped
+            started.process.send_signal(signal.SIGSTOP)

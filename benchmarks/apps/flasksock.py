@@ -8,6 +8,8 @@ from typing import Any
 from flask import Flask
 from flask_sock import Sock
 
+from benchmarks.apps.common import answer_json, spin_when_asked
+
 app = Flask(__name__)
 sock = Sock(app)
 members: set[Any] = set()
@@ -23,6 +25,12 @@ def echo(ws: Any) -> None:
     """Send back what comes."""
     while True:
         ws.send(ws.receive())
+
+
+def rewrite(ws: Any) -> None:
+    """Read each message, and write it again."""
+    while True:
+        ws.send(answer_json(ws.receive()))
 
 
 def sleep(ws: Any) -> None:
@@ -47,4 +55,6 @@ def broadcast(ws: Any) -> None:
 
 sock.route("/echo")(echo)
 sock.route("/broadcast")(broadcast)
+sock.route("/json")(rewrite)
 sock.route("/sleep")(sleep)
+spin_when_asked()

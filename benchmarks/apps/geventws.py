@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.apps.common import answer_json, spin_when_asked
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
@@ -12,7 +14,7 @@ members: set[Any] = set()
 
 
 def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Echo, broadcast, or answer plain HTTP."""
+    """Echo, rewrite, broadcast, or answer plain HTTP."""
     ws = environ.get("wsgi.websocket")
     if ws is None:
         start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "6")])
@@ -20,8 +22,9 @@ def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[byt
     if environ["PATH_INFO"] == "/broadcast":
         broadcast(ws)
     else:
+        rewriting = environ["PATH_INFO"] == "/json"
         while (message := ws.receive()) is not None:
-            ws.send(message)
+            ws.send(answer_json(message) if rewriting else message)
     return []
 
 
@@ -34,3 +37,6 @@ def broadcast(ws: Any) -> None:
                 member.send(message)
     finally:
         members.discard(ws)
+
+
+spin_when_asked()

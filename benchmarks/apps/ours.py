@@ -1,4 +1,4 @@
-"""This library: a WSGI application with an HTTP answer and two WebSocket routes, for any WSGI server."""
+"""This library: a WSGI application with an HTTP answer and WebSocket routes, for any WSGI server."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from benchmarks.apps.common import MAX_SIZE, answer_json, deflate, spin_when_asked
 from ws4py_middleware import EchoWebSocket, WebSocket, WebSocketMiddleware
 
 if TYPE_CHECKING:
@@ -26,6 +27,14 @@ class Broadcast(WebSocket):
         self.hub.publish("all", message)
 
 
+class Json(WebSocket):
+    """Reads each message, and writes it again."""
+
+    def received_message(self, message: Message) -> None:
+        """Answer."""
+        self.send(answer_json(message.data))
+
+
 class Sleeper(WebSocket):
     """Sends each message back, after a second."""
 
@@ -43,6 +52,8 @@ def hello(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[b
 
 app = WebSocketMiddleware(
     hello,
-    {"/echo": EchoWebSocket, "/broadcast": Broadcast, "/sleep": Sleeper},
-    max_message_size=16 * 2**20,
+    {"/echo": EchoWebSocket, "/broadcast": Broadcast, "/json": Json, "/sleep": Sleeper},
+    max_message_size=MAX_SIZE,
+    compression=deflate(),
 )
+spin_when_asked()

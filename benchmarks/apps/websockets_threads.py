@@ -10,16 +10,18 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
+from benchmarks.apps.common import MAX_SIZE, answer_json, spin_when_asked
+
 members: set[ServerConnection] = set()
 
 
 def handle(ws: ServerConnection) -> None:
-    """Echo or broadcast, by the path."""
+    """Echo, broadcast or rewrite, by the path."""
     assert ws.request is not None
     try:
         if ws.request.path != "/broadcast":
             for message in ws:
-                ws.send(message)
+                ws.send(message if ws.request.path == "/echo" else answer_json(message))
             return
         members.add(ws)
         for message in ws:
@@ -39,9 +41,10 @@ def answer_http(ws: ServerConnection, request: Request) -> Response | None:
 def main(port: int) -> None:
     """Serve on 127.0.0.1:`port` until the process is ended."""
     sock = socket.create_server(("127.0.0.1", port), backlog=4096)
-    with serve(handle, sock=sock, process_request=answer_http, max_size=16 * 2**20) as server:
+    with serve(handle, sock=sock, process_request=answer_http, max_size=MAX_SIZE) as server:
         server.serve_forever()
 
 
 if __name__ == "__main__":
+    spin_when_asked()
     main(int(sys.argv[1]))

@@ -11,6 +11,9 @@ from ws4py.server.wsgirefserver import WebSocketWSGIRequestHandler, WSGIServer
 from ws4py.server.wsgiutils import WebSocketWSGIApplication
 from ws4py.websocket import EchoWebSocket, WebSocket
 
+from benchmarks.apps.common import spin_when_asked
+from benchmarks.apps.ws4py_json import Json
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
@@ -38,13 +41,15 @@ def main(port: int) -> None:
             """Tell everybody."""
             server.manager.broadcast(message.data, message.is_binary)
 
-    echo = WebSocketWSGIApplication(handler_cls=EchoWebSocket)
-    broadcast = WebSocketWSGIApplication(handler_cls=Broadcast)
+    routes = {
+        f"/{handler.__name__.lower()}": WebSocketWSGIApplication(handler_cls=handler)
+        for handler in (Broadcast, Json)
+    } | {"/echo": WebSocketWSGIApplication(handler_cls=EchoWebSocket)}
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
-        if path in ("/echo", "/broadcast"):
-            answer: Iterable[bytes] = (echo if path == "/echo" else broadcast)(environ, start_response)
+        route = routes.get(environ["PATH_INFO"])
+        if route is not None:
+            answer: Iterable[bytes] = route(environ, start_response)
             return answer
         # The server leaves the connection open unless the peer closes it, so the length must be known.
         start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "6")])
@@ -56,4 +61,5 @@ def main(port: int) -> None:
 
 
 if __name__ == "__main__":
+    spin_when_asked()
     main(int(sys.argv[1]))
