@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .asgi import WebSocketASGI
     from .async_websocket import AsyncWebSocket
     from .client.asyncclient import AsyncWebSocketClient
-    from .core.policy import Policy, Rate
+    from .core.policy import DeflateOptions, Policy, Rate
     from .core.types import WS_KEY, WS_VERSION
     from .routing import Route
     from .websocket import EchoWebSocket, WebSocket
@@ -43,6 +43,7 @@ __all__ = [
     "WS_VERSION",
     "AsyncWebSocket",
     "AsyncWebSocketClient",
+    "DeflateOptions",
     "EchoWebSocket",
     "Policy",
     "Rate",
@@ -60,6 +61,7 @@ __all__ = [
 _LAZY = {
     "AsyncWebSocket": ".async_websocket",
     "AsyncWebSocketClient": ".client.asyncclient",
+    "DeflateOptions": ".core.policy",
     "EchoWebSocket": ".websocket",
     "Policy": ".core.policy",
     "Rate": ".core.policy",

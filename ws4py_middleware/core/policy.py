@@ -33,8 +33,8 @@ class DeflateOptions:
     How permessage-deflate is negotiated and used, :rfc:`7692`.
 
     The windows of 12 bits cost a connection about 50 KiB of memory where the
-    15 bits of the RFC cost about 110 KiB, and save nearly as much. ``docs/compression.md``
-    has what each setting costs, and with zlib-ng.
+    15 bits of the RFC cost about 190 KiB, and save nearly as much. ``docs/compression.md``
+    has what each setting costs, with zlib and with zlib-ng.
     """
 
     #: Largest window that this server compresses with: 9 to 15 bits.

@@ -1,0 +1,43 @@
+"""A broadcast that is compressed once, in a real browser: docs/compression.md's room."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.servers import ROOT, start
+
+pytestmark = pytest.mark.browser
+
+ROOM = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "compression.md").read_text(), re.DOTALL)[1]
+
+OPEN = """() => new Promise((resolve, reject) => {
+    window.heard = [];
+    window.ws = new WebSocket(location.href.replace("http", "ws") + "prices");
+    ws.onmessage = ({ data }) => heard.push(data);
+    ws.onclose = reject;
+    ws.onopen = () => resolve(ws.extensions);
+})"""
+
+TEXTS = [f'{{"turn": {turn}, "prices": {[*range(turn, 300)]}, "of": "é"}}' for turn in range(20)]
+
+
+def test_room_of_the_page_in_browsers(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "page_app.py").write_text(ROOM, encoding="utf-8")
+    options = ("--chdir", str(tmp_path))
+    with start("gunicorn-gthread", "page_app:app", options=options, directory=tmp_path) as server:
+        pages: list[Page] = []
+        for _ in range(2):
+            page = browser.new_context().new_page()
+            page.goto(f"{server.url}/")  # there is none, but its address is whose socket it is
+            agreed = page.evaluate(OPEN)
+            assert agreed.split("; ")[:2] == ["permessage-deflate", "server_no_context_takeover"]
+            pages.append(page)
+        pages[0].evaluate("(texts) => texts.forEach((text) => ws.send(text))", TEXTS)
+        for page in pages:
+            page.wait_for_function(f"heard.length == {len(TEXTS)}")
+            assert page.evaluate("heard") == TEXTS
+            page.context.close()

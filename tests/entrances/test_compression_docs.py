@@ -1,0 +1,92 @@
+"""docs/compression.md: its code runs, and all clients understand a broadcast that is compressed once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from pathlib import Path
+
+import aiohttp
+import pytest
+import websocket
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, PerMessageDeflate
+from websockets.sync.client import ClientConnection, connect
+
+from tests.servers import ROOT, Server, start
+from ws4py_middleware import DeflateOptions
+from ws4py_middleware.client import WebSocketBaseClient
+from ws4py_middleware.core.extensions.zlibs import get_library
+
+PAGE = (ROOT / "docs" / "compression.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+TEXTS = [f'{{"turn": {turn}, "prices": {[*range(turn, 300)]}, "of": "é"}}' for turn in range(20)]
+
+
+def test_small_blocks_of_the_page_run(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up, _, tell = BLOCKS
+    for block in (set_up, tell):
+        exec(compile(block, "compression.md", "exec"), {"__name__": "page"})
+    assert capsys.readouterr().out == f"{get_library().name}\n"
+
+
+def join(url: str, **offer: int | bool | None) -> ClientConnection:
+    factory = ClientPerMessageDeflateFactory(**offer)  # type: ignore[arg-type]
+    return connect(url, extensions=[factory], compression=None, proxy=None)
+
+
+async def hear(url: str, said: asyncio.Event) -> list[str]:
+    """Be an aiohttp client in the room; return what it hears."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(url, compress=15, max_msg_size=0) as ws,
+    ):
+        assert ws.compress
+        said.set()
+        return [str(await ws.receive_str(timeout=10)) for _ in TEXTS]
+
+
+def check_broadcasts(server: Server) -> None:
+    url = f"{server.ws_url}/prices"
+    with (
+        join(url) as first,
+        join(url, client_max_window_bits=12, client_no_context_takeover=True) as second,
+        join(url, server_max_window_bits=9) as third,
+        WebSocketBaseClient(url, compression=True) as fourth,
+        WebSocketBaseClient(url, compression=DeflateOptions(shared=True)) as fifth,
+        contextlib.closing(websocket.create_connection(url, timeout=10)) as plain,
+    ):
+        for client in (first, second, third):
+            (extension,) = client.protocol.extensions
+            assert isinstance(extension, PerMessageDeflate)
+            assert extension.remote_no_context_takeover
+        others = [first, second, third]
+
+        async def talk() -> list[str]:
+            there = asyncio.Event()
+            heard = asyncio.create_task(hear(url, there))
+            await asyncio.wait_for(there.wait(), 10)
+            for text in TEXTS:
+                await asyncio.to_thread(first.send, text)
+            return await heard
+
+        assert asyncio.run(talk()) == TEXTS
+        for client in others:
+            assert [str(client.recv(timeout=10)) for _ in TEXTS] == TEXTS
+        for ours in (fourth, fifth):
+            assert [str(ours.receive(10)) for _ in TEXTS] == TEXTS
+            assert (ours.stats().compression_received or 0) > 1.2
+        assert [plain.recv() for _ in TEXTS] == TEXTS
+
+
+@pytest.mark.parametrize("library", ["zlib", "zlib-ng"])
+def test_room_of_the_page_is_what_every_client_understands(library: str, tmp_path: Path) -> None:
+    (tmp_path / "page_app.py").write_text(BLOCKS[1], encoding="utf-8")
+    options = ("--chdir", str(tmp_path))
+    environ = {"WS4PY_MIDDLEWARE_ZLIB": library}
+    with start(
+        "gunicorn-gthread", "page_app:app", options=options, env=environ, directory=tmp_path
+    ) as server:
+        check_broadcasts(server)
+        assert "Traceback" not in server.log
