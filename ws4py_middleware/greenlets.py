@@ -1,8 +1,12 @@
 """
-The manager for gevent: the same contract, met with greenlets.
+The manager for gevent: the same contract, and nothing is held by a connection that is silent.
 
-Each connection has one greenlet, in which its hooks run and may wait as gevent's
-code does. What never waits, sending on and the timers, happens in the hub.
+No greenlet, event or watcher belongs to a connection. One epoll descriptor has all sockets, the hub
+watches that descriptor, and when it is ready one greenlet, the *leader*, gives each link its turn. Hooks
+run in it and may wait as gevent's code does: the hub sees that it has control while the leader is in a
+turn, lets it keep that link, and another greenlet leads. So greenlets are switched once for all that is
+ready, and there are as many as hooks that wait. It is :mod:`.handon` again, and needs no watchdog.
+
 Which manager a connection gets is told by its socket, not by monkey-patching.
 """
 
@@ -10,9 +14,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .extras import needs
 
@@ -20,15 +24,17 @@ with needs("gevent", "gevent", __name__):
     import gevent
     from gevent.event import Event
     from gevent.exceptions import LoopExit
-    from gevent.monkey import get_original
 
+from .crews import GreenletCrew
+from .leading import Leading
 from .link import Link
-from .native import Lock
-from .registry import Registry
+from .unpatched import HubPoller, ThreadWaiter, get_thread, make_poller
 from .websocket import WebSocket
 
 if TYPE_CHECKING:
     import _socket
+
+    from greenlet import greenlet
 
     from .inbox import Waiter
 
@@ -36,42 +42,19 @@ __all__ = ["GreenletManager"]
 
 logger = logging.getLogger("ws4py_middleware")
 
-# Threads, not greenlets, also when ``threading`` is patched.
-_get_thread: Callable[[], int] = get_original("_thread", "get_ident")
-_make_thread_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
+_getcurrent = gevent.getcurrent
 
 #: How long :meth:`GreenletManager.stop` waits for hooks that are still running; seconds.
 _STOP_TIMEOUT = 1.0
 
-# libev's flags.
-_READ, _WRITE = 1, 2
+#: How many links get a turn before the clock is looked at, and how long they all may take before the hub
+#: looks at everybody else's sockets; seconds.
+_PORTION = 8
+_TURNS_TIME = 0.005
 
-
-class _Seat:
-    """The greenlet of one link, and what it waits for."""
-
-    __slots__ = ("greenlet", "reader", "ready", "turn", "wake", "writer")
-
-    def __init__(self, loop: Any, fd: int) -> None:
-        self.greenlet: gevent.Greenlet[..., Any] | None = None
-        self.wake = Event()
-        self.reader = loop.io(fd, _READ)
-        self.writer = loop.io(fd, _WRITE)
-        self.ready = False
-        self.turn = True
-
-    def on_readable(self) -> None:
-        """Be called by the hub."""
-        # Readiness is level-triggered: it would be told again and again while a hook waits.
-        self.reader.stop()
-        self.ready = True
-        self.wake.set()
-
-    def close(self) -> None:
-        """Be called by the hub's thread."""
-        self.reader.close()
-        self.writer.close()
-        self.wake.set()
+# libev's flag, and its lowest priority: when the hub has run what it was to run, and is about to wait.
+_READ = 1
+_LAST = -2
 
 
 class _GreenletWaiter:
@@ -88,78 +71,54 @@ class _GreenletWaiter:
         return self._event.wait(timeout)
 
 
-class _ThreadWaiter:
-    """What a thread beside the hub waits on: an event of gevent's would cost it a hub of its own."""
-
-    def __init__(self) -> None:
-        self._lock = _make_thread_lock()
-        self._lock.acquire()
-
-    def set(self) -> None:
-        with contextlib.suppress(RuntimeError):  # it was set before
-            self._lock.release()
-
-    def wait(self, timeout: float | None = None) -> object:
-        return self._lock.acquire(timeout=-1 if timeout is None else timeout)
-
-
-class GreenletManager(Registry):
+class GreenletManager(Leading):
     """
     Run WebSockets in greenlets of the hub in whose thread it is made.
 
     Args:
-        spawn: Starts the greenlet of a connection, such as a pool's; who kills one ends its connection.
+        spawn: Starts a greenlet for each connection, such as a pool's, which does nothing but stand for
+            it: who kills it ends the connection, and the hook that runs. By default there is none.
     """
 
-    is_shared = True
-    is_threaded = False
-
-    def __init__(self, spawn: Callable[..., Any] = gevent.spawn) -> None:
-        super().__init__()
+    def __init__(self, spawn: Callable[..., Any] | None = None) -> None:
+        super().__init__(None, None, None)
         self._spawn = spawn
         self._hub = gevent.get_hub()
-        self._thread = _get_thread()
-        self._seats: dict[Link, _Seat] = {}
+        self._thread = get_thread()
+        self._greenlets = GreenletCrew()
+        self._seats: dict[Link, gevent.Greenlet[..., Any]] = {}
         self._alarm: Any = self._hub.loop.timer(0)
         self._round: Any = self._hub.loop.async_(ref=False)
-        self._next_round: list[Event] = []
+        self._lookout: Any = self._hub.loop.prepare(ref=False, priority=_LAST)
+        self._watcher: Any = None
         self._emptied = Event()  # type: ignore[assignment]  # does the same
 
     # --- what links ask for: any greenlet, any thread ----------------------------------------
 
-    def current(self) -> Hashable:
-        """Return the calling greenlet."""
-        return gevent.getcurrent()
+    is_threaded = False
+
+    # A greenlet lives for as long as it runs a callback, and its number is compared with each message.
+    @staticmethod
+    def current() -> int:
+        """Return the number of the calling greenlet."""
+        return id(_getcurrent())
 
     def may_wait(self) -> bool:
         """Tell whether the caller may wait: all but the hub."""
-        return gevent.getcurrent() is not self._hub
+        return _getcurrent() is not self._hub
 
     def make_waiter(self) -> Waiter:
         """Return what the calling greenlet, or thread, waits on."""
-        return _GreenletWaiter(self) if _get_thread() == self._thread else _ThreadWaiter()
-
-    def make_lock(self) -> Lock:
-        """Return the lock of one link: no greenlet waits while it has it, so it is one for threads."""
-        return Lock()
+        return _GreenletWaiter(self) if get_thread() == self._thread else ThreadWaiter()
 
     def spawn(self, function: Callable[[], None], name: str) -> None:
         """Run a function in a greenlet of its own."""
         self._in_hub(lambda: gevent.spawn(function))
 
     def again(self, link: Link) -> None:
-        """Give a link a turn soon."""
-        seat = self._seats.get(link)
-        if seat is not None:
-            seat.turn = True
-            self._in_hub(seat.wake.set)
-
-    def update(self, link: Link) -> None:
-        """Watch for what a link wants now."""
-        self._in_hub(self._update, link)
-
-    def ignore(self, link: Link) -> None:
-        """Do nothing: nobody watches for the end alone."""
+        """Give a link a turn soon; one that was released needs none."""
+        if not link.released:
+            super().again(link)
 
     def schedule(self, link: Link, when: float) -> None:
         """Come back to a link at a point in time."""
@@ -168,36 +127,26 @@ class GreenletManager(Registry):
 
     def released(self, link: Link) -> None:
         """Forget a link whose transport is about to be closed."""
-        self._timers.cancel(link)
-        self._forget(link)
+        super().released(link)
         seat = self._seats.pop(link, None)
-        if seat is not None:
-            self._in_hub(seat.close)
+        if seat is not None and seat is not _getcurrent():
+            self._in_hub(self._hub.loop.run_callback, seat.switch)
+        if not self._links:
+            self._in_hub(self._rest_unless_led)
+
+    def _wake(self) -> None:
+        """Have the leader look at what is queued, unless it is about to."""
+        if not self._greenlets.leads or get_thread() != self._thread:
+            self._round.send()
 
     def _in_hub(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function that is the hub's thread's to call: now in it, soon from another."""
-        if _get_thread() == self._thread:
+        if get_thread() == self._thread:
             function(*args)
         else:
             self._hub.loop.run_callback_threadsafe(function, *args)
 
-    def _update(self, link: Link) -> None:
-        seat = self._seats.get(link)
-        if seat is None:
-            return
-        reading, writing = link.wants()
-        if writing and not seat.writer.active:
-            seat.writer.start(self._on_writable, link)
-        elif not writing and seat.writer.active:
-            seat.writer.stop()
-        if reading:
-            seat.wake.set()  # the greenlet starts its own watcher
-
-    def _on_writable(self, link: Link) -> None:
-        try:
-            link.on_writable()
-        except Exception as error:  # noqa: BLE001 - a fault of ours costs one connection, not all
-            link.on_fault(error)
+    # --- timers: in the hub, since nothing in them waits --------------------------------------
 
     def _arm(self) -> None:
         when = self._timers.next()
@@ -212,6 +161,182 @@ class GreenletManager(Registry):
         self._take_timers()
         self._arm()
 
+    # --- what the hub watches for us; in its thread -------------------------------------------
+
+    def _watch(self) -> None:
+        """Have the hub watch the one descriptor that stands for all."""
+        if self._watcher is None and self._is_in_use():
+            self._watcher = self._hub.loop.io(self._open_poller().fileno(), _READ)
+            self._watcher.start(self._on_ready)
+            self._round.start(self._on_ready)
+            self._lookout.start(self._look)
+            if self._turns:
+                self._round.send()  # a thread's, from before anybody listened
+
+    def _rest(self) -> None:
+        """Have the hub watch nothing, when there is nothing: its program may end then."""
+        with self.lock:  # as in _begin(): what is registered stands in the books
+            if self._watcher is None or self._is_in_use() or self._hub.loop is None:
+                return
+            poller, self._poller = self._poller, None
+        for watcher in (self._watcher, self._round, self._lookout):
+            watcher.stop()
+        self._watcher.close()
+        self._watcher = None
+        if poller is not None:
+            poller.release()
+
+    def _rest_unless_led(self) -> None:
+        # Not in the middle of a round, whose end sees to it, as does the look that finds its hook waiting.
+        if not self._greenlets.leads:
+            self._rest()
+
+    def _is_in_use(self) -> bool:
+        return bool(self._links or self._sinks or self._turns)
+
+    def _leave(self) -> None:
+        """Let go of the greenlets, too, of a manager that has no connections."""
+        self._alarm.stop()
+        if self._links or self._sinks:
+            return
+        self._turns.clear()
+        self._queued_turns.clear()
+        self._rest()
+        crew, self._greenlets = self._greenlets, GreenletCrew()
+        idle = crew.idle if crew.leader is None or crew.running else [*crew.idle, crew.leader]
+        crew.disown()
+        for worker in idle:
+            self._hub.loop.run_callback(worker.switch)
+
+    def _on_ready(self) -> None:
+        """Be called by the hub: there is something to read, to write, or to give a turn."""
+        crew = self._greenlets
+        if not crew.due:
+            return  # the others are to have a turn, too
+        crew.due = False
+        if crew.running:
+            self._hand_on(crew)
+        if crew.leader is None:
+            crew.leader = crew.idle.pop() if crew.idle else gevent.Greenlet(self._work, crew)
+        crew.leader.switch()
+
+    def _look(self) -> None:
+        """Be called by the hub before it waits."""
+        crew = self._greenlets
+        crew.due = True
+        if crew.running:
+            self._hand_on(crew)
+            self._rest()
+
+    def _hand_on(self, crew: GreenletCrew) -> None:
+        """Let the leader keep the link whose hook waits; the next one to lead is not known yet."""
+        link = crew.running.pop()
+        leader = crew.leader
+        assert leader is not None
+        crew.waiting[id(leader)] = leader, link
+        crew.leader = None
+        crew.running, crew.leads = [], False
+        if crew.round:
+            self._put_off(crew, crew.round[crew.place :])
+        try:
+            link.hold(id(leader))
+        except Exception as error:  # noqa: BLE001 - a fault of ours costs one connection, not all
+            link.on_fault(error)
+        if self._turns or crew.rest:
+            self._round.send()
+
+    # --- a greenlet of ours --------------------------------------------------------------------
+
+    def _work(self, crew: GreenletCrew) -> None:
+        """Lead; or end the turn in which a hook has waited, and be there for the next one to lead."""
+        me = _getcurrent()
+        running: list[Link] = []
+        try:
+            while not crew.is_over:
+                crew.running, crew.leads = running, True
+                if self._give_turns(crew, running):
+                    crew.leads = False
+                else:
+                    self._end_turn(crew, me)
+                    if crew.is_over or not crew.take(me):
+                        break
+                self._hub.switch()
+        finally:
+            self._end_turn(crew, me)
+            if crew.drop(me) and (self._turns or crew.rest):
+                self._round.send()
+
+    def _give_turns(self, crew: GreenletCrew, running: list[Link]) -> bool:
+        """Give all that are ready their turn; return whether this is still the leader."""
+        crew.round = self._take_rest(crew) if crew.rest else self._open_poller().wait(0)
+        crew.place = 0
+        if not self._give_round(crew, running):
+            return False
+        crew.round = []
+        if self._turns and self._take_turns(crew, running) is not None:
+            return False
+        if self._turns or crew.rest:
+            self._round.send()
+        elif not self._links:
+            self._rest()
+        return True
+
+    def _give_round(self, crew: GreenletCrew, running: list[Link]) -> bool:
+        until = monotonic() + _TURNS_TIME
+        ready = crew.round
+        while crew.place < len(ready):
+            place = crew.place
+            crew.place = place + _PORTION
+            portion = ready[place : place + _PORTION]
+            if self._dispatch(portion, crew, running) is not None:  # type: ignore[arg-type]  # as ours
+                return False
+            if monotonic() >= until:
+                self._put_off(crew, ready[crew.place :])
+                break
+        return True
+
+    def _put_off(self, crew: GreenletCrew, ready: list[tuple[int, int]]) -> None:
+        """Keep for the next round what is ready: who polls again would be told of the same ones first."""
+        links = self._links
+        crew.rest = [(fd, events, links.get(fd)) for fd, events in ready]
+
+    def _take_rest(self, crew: GreenletCrew) -> list[tuple[int, int]]:
+        links = self._links
+        rest, crew.rest = crew.rest, []
+        # The number may be another connection's by now.
+        return [(fd, events) for fd, events, link in rest if links.get(fd) is link]
+
+    def _take_turns(self, crew: Any, running: list[Link]) -> Link | None:
+        """Give those that asked one turn each, as long as it is not everybody else's."""
+        until = monotonic() + _TURNS_TIME
+        for _ in range(len(self._turns)):
+            link = self._turns.popleft()
+            self._queued_turns.discard(link)
+            if link.held and self._defer(link):
+                continue
+            running.append(link)
+            try:
+                link.turn()
+            except Exception as error:  # noqa: BLE001 - as in _hand_on
+                link.on_fault(error)
+            try:
+                running.pop()
+            except IndexError:
+                return link
+            if monotonic() >= until:
+                break
+        return None
+
+    def _end_turn(self, crew: GreenletCrew, me: greenlet) -> None:
+        """Let the loop have the link again whose hook has waited, if there is one."""
+        waiting = crew.waiting.get(id(me))
+        if waiting is not None:
+            link = waiting[1]
+            while not link.let_go(self._watch_again):
+                # It was released meanwhile, and nobody has told the handler.
+                link._conclude(link._told_opened)
+            crew.waiting.pop(id(me), None)
+
     # --- WebSockets ------------------------------------------------------------------------------
 
     def add(self, websocket: WebSocket) -> None:
@@ -223,9 +348,8 @@ class GreenletManager(Registry):
         self._add(websocket)
 
     def greenlet_of(self, websocket: WebSocket) -> gevent.Greenlet[..., Any] | None:
-        """Return the greenlet that runs a WebSocket until its end; ``None`` when it has ended."""
-        seat = None if websocket._link is None else self._seats.get(websocket._link)
-        return None if seat is None else seat.greenlet
+        """Return the greenlet whose end is a WebSocket's; ``None``: it has none, or none any more."""
+        return None if websocket._link is None else self._seats.get(websocket._link)
 
     def remove(self, websocket: WebSocket) -> None:
         """Stop managing a WebSocket, which goes on without; its ``closed()`` is not called."""
@@ -242,97 +366,67 @@ class GreenletManager(Registry):
         """
         for link in list(self._links.values()):
             link.terminate()
-        # Each is told in its own greenlet, where a hook may be waiting for something.
+        # Each is told in a greenlet of ours, where a hook may be waiting for something.
         deadline = monotonic() + _STOP_TIMEOUT
         while monotonic() < deadline and any(not link.is_mine for link in list(self._links.values())):
             with contextlib.suppress(LoopExit):
                 self._emptied.wait(0.01)
         for link in list(self._links.values()):
             link.release()  # closed() comes when its hook returns
-        self._in_hub(self._alarm.stop)
-
-    def _disown(self) -> None:
-        super()._disown()
-        seats, self._seats = self._seats, {}
-        self._emptied = Event()  # type: ignore[assignment]  # does the same
-        self._thread = _get_thread()
-        loop: Any = self._hub.loop
-        if loop is None:
-            return  # its thread has ended, and took with it all that was watched
-        self._alarm.stop()
-        for seat in seats.values():
-            seat.close()
+        self._in_hub(self._leave)
 
     def _loop(self) -> GreenletManager:
         return self
 
     def _begin(self, link: Link) -> None:
-        self._enter(link)
-        self._sit(link).wake.set()
+        super()._begin(link)
+        if self._spawn is not None:
+            self._seats[link] = self._spawn(self._sit, link)
+        self._in_hub(self._watch)
 
-    def _sit(self, link: Link) -> _Seat:
-        seat = self._seats[link] = _Seat(self._hub.loop, link.fd)
-        seat.greenlet = self._spawn(self._serve, link, seat)
-        return seat
+    def _sit(self, link: Link) -> None:
+        """Be the greenlet that stands for one connection."""
+        me = _getcurrent()
+        try:
+            while self._seats.get(link) is me:
+                self._hub.switch()
+        except BaseException:
+            self._seats.pop(link, None)
+            self._end(link)
+            raise
 
-    def _serve(self, link: Link, seat: _Seat) -> None:
-        """Be the greenlet of one connection."""
-        while self._seats.get(link) is seat:
-            try:
-                if seat.turn:
-                    seat.turn = False
-                    link.turn()
-                    if seat.turn:
-                        self._wait_for_round()  # one turn each
-                elif seat.ready:
-                    seat.ready = False
-                    link.on_readable()
-                else:
-                    if link.wants()[0] and not seat.reader.active:
-                        seat.reader.start(seat.on_readable)
-                    seat.wake.wait()
-                    seat.wake.clear()
-            except Exception as error:  # noqa: BLE001 - as in _on_writable
-                link.on_fault(error)
-            except gevent.GreenletExit:
-                link.drop()
-                raise
+    def _end(self, link: Link) -> None:
+        """End a connection whose greenlet was killed, and the hook that runs."""
+        crew = self._greenlets
+        if crew.running and link is crew.running[-1]:
+            self._hand_on(crew)
+        if link.held in crew.waiting:
+            self._hub.loop.run_callback(self._kill_hook, crew, link)
+        else:
+            link.hold(id(_getcurrent()))
+            link.drop()
 
-    def _wait_for_round(self) -> None:
-        """
-        Let the hub look at all sockets once, and everybody else run.
-
-        ``gevent.sleep(0)`` would not do: the hub runs fifty such callbacks before it
-        looks at a socket again.
-        """
-        event = Event()
-        self._next_round.append(event)
-        if not self._round.active:
-            self._round.start(self._begin_round)
-        self._round.send()
-        event.wait()
-
-    def _begin_round(self) -> None:
-        events, self._next_round = self._next_round, []
-        for event in events:
-            event.set()
+    def _kill_hook(self, crew: GreenletCrew, link: Link) -> None:
+        """Be called by the hub, in which alone it is known that the hook has not ended meanwhile."""
+        waiting = crew.waiting.get(link.held)
+        if waiting is not None and waiting[1] is link:
+            waiting[0].throw(gevent.GreenletExit)
+        else:
+            link.terminate()
 
     def _swallow(self, sink: _socket.socket) -> None:
-        watcher = self._hub.loop.io(sink.fileno(), _READ)
+        super()._swallow(sink)
+        self._in_hub(self._watch)
 
-        def on_readable() -> None:
-            try:
-                if sink.recv(65536):
-                    return
-            except BlockingIOError:
-                return
-            except OSError as error:
-                logger.debug("the server has reset its dummy: %s", error)
-            watcher.stop()
-            watcher.close()
-            sink.close()
+    def _read_sink(self, fd: int) -> None:
+        super()._read_sink(fd)
+        self._rest()
 
-        watcher.start(on_readable)
+    def _read_other(self, fd: int) -> bool:
+        return False
+
+    def _drop_others(self) -> None:
+        """Do nothing: all are links, or sinks."""
 
     def _wait_empty(self, timeout: float) -> bool:
         if not self.may_wait():
@@ -342,3 +436,25 @@ class GreenletManager(Registry):
         except LoopExit:
             return False
         return True
+
+    def _open_poller(self) -> HubPoller:
+        with self.lock:
+            if self._poller is None:
+                self._poller = make_poller()
+            return cast("HubPoller", self._poller)
+
+    def _disown(self) -> None:
+        watchers = [self._alarm, self._round, self._lookout, self._watcher]
+        if self._hub.loop is not None:  # else its thread has ended, and took with it all that was watched
+            for watcher in watchers:
+                if watcher is not None:
+                    watcher.stop()
+            if self._watcher is not None:
+                self._watcher.close()  # before its descriptor is closed
+        self._watcher = None
+        super()._disown()
+        self._greenlets.disown()
+        self._greenlets = GreenletCrew()
+        self._seats = {}
+        self._emptied = Event()  # type: ignore[assignment]  # does the same
+        self._thread = get_thread()
