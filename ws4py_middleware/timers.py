@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 from _thread import RLock
-from collections.abc import Collection
 from math import ceil
 from typing import Generic, TypeVar
 
@@ -25,6 +24,25 @@ _TICKS = 64
 _MANY = 32
 
 
+class _Tick(Generic[_Owner]):
+    """A point in time, and who is due then: a list, or a set when they are many."""
+
+    __slots__ = ("number", "owners")
+
+    def __init__(self, number: int, owner: _Owner) -> None:
+        self.number = number
+        self.owners: list[_Owner] | set[_Owner] = [owner]
+
+    def add(self, owner: _Owner) -> None:
+        owners = self.owners
+        if isinstance(owners, set):
+            owners.add(owner)
+        elif len(owners) < _MANY:
+            owners.append(owner)
+        else:
+            self.owners = {owner, *owners}
+
+
 class TimerHeap(Generic[_Owner]):
     """
     Points in time, at most one an owner, the earliest first. Safe from any thread.
@@ -34,10 +52,10 @@ class TimerHeap(Generic[_Owner]):
 
     def __init__(self) -> None:
         self._lock = RLock()
-        # Ticks: of one that has no owners any more there may be a leftover, until it is its turn.
+        # Their numbers: of one that has no owners any more there may be a leftover, until it is its turn.
         self._heap: list[int] = []
-        self._due: dict[int, Collection[_Owner]] = {}
-        self._ticks: dict[_Owner, int] = {}
+        self._due: dict[int, _Tick[_Owner]] = {}
+        self._ticks: dict[_Owner, _Tick[_Owner]] = {}
 
     def __len__(self) -> int:
         return len(self._ticks)
@@ -49,27 +67,22 @@ class TimerHeap(Generic[_Owner]):
         Returns:
             Whether it is now the earliest of all, so that whoever waits has to wake up.
         """
-        tick = ceil(when * _TICKS)
+        number = ceil(when * _TICKS)
         with self._lock:
             former = self._ticks.get(owner)
-            if former == tick:
-                return False
             if former is not None:
+                if former.number == number:
+                    return False
                 self._take_out(owner, former)
-            self._ticks[owner] = tick
-            owners = self._due.get(tick)
-            if owners is None:
-                self._due[tick] = [owner]
-                heapq.heappush(self._heap, tick)
-                self._compact()
-                return self._heap[0] == tick
-            if isinstance(owners, set):
-                owners.add(owner)
-            elif len(owners) < _MANY:
-                owners.append(owner)  # type: ignore[attr-defined]  # a list
-            else:
-                self._due[tick] = {owner, *owners}
-            return False
+            tick = self._due.get(number)
+            if tick is not None:
+                tick.add(owner)
+                self._ticks[owner] = tick
+                return False
+            self._due[number] = self._ticks[owner] = _Tick(number, owner)
+            heapq.heappush(self._heap, number)
+            self._compact()
+            return self._heap[0] == number
 
     def cancel(self, owner: _Owner) -> None:
         """Forget an owner; one that has no time is left alone."""
@@ -79,12 +92,11 @@ class TimerHeap(Generic[_Owner]):
                 self._take_out(owner, tick)
                 self._compact()
 
-    def _take_out(self, owner: _Owner, tick: int) -> None:
-        owners = self._due[tick]
-        if len(owners) == 1:
-            del self._due[tick]
+    def _take_out(self, owner: _Owner, tick: _Tick[_Owner]) -> None:
+        if len(tick.owners) == 1:
+            del self._due[tick.number]
         else:
-            owners.remove(owner)  # type: ignore[attr-defined]  # a list or a set
+            tick.owners.remove(owner)
 
     def _compact(self) -> None:
         # Leftovers wait in the heap for their time; never many more than the others.
@@ -106,7 +118,9 @@ class TimerHeap(Generic[_Owner]):
             heap = self._heap
             limit = now * _TICKS
             while heap and heap[0] <= limit:
-                for owner in self._due.pop(heapq.heappop(heap), ()):
-                    del self._ticks[owner]
-                    due.append(owner)
+                tick = self._due.pop(heapq.heappop(heap), None)
+                if tick is not None:
+                    for owner in tick.owners:
+                        del self._ticks[owner]
+                    due.extend(tick.owners)
         return due
