@@ -20,7 +20,9 @@ from ..types import Buffer
 from .base import Extension, ExtensionFactory
 from .zlibs import MIN_BITS, Compressor, Decompressor, Library, get_library
 
-__all__ = ["Deflate", "DeflateFactory", "DeflateParams", "build_params", "parse_params"]
+__all__ = ["Codec", "Deflate", "DeflateFactory", "DeflateParams", "build_params", "parse_params"]
+
+_NAME = "permessage-deflate"
 
 #: What a sender leaves out at the end of a message: an empty block, :rfc:`7692#section-7.2.1`.
 _TAIL = b"\x00\x00\xff\xff"
@@ -95,7 +97,7 @@ class DeflateFactory(ExtensionFactory):
 
     __slots__ = ("_library", "_options")
 
-    name = "permessage-deflate"
+    name = _NAME
 
     def __init__(self, options: DeflateOptions, library: Library | None = None) -> None:
         self._options = options
@@ -171,9 +173,9 @@ class DeflateFactory(ExtensionFactory):
         )
 
 
-class Deflate(Extension):
+class Codec:
     """
-    The codec of one connection: one window for what is sent, one for what is received.
+    What compresses and inflates for one connection: a window for what is sent, one for what is received.
 
     Args:
         options: Level, memory level and threshold.
@@ -199,9 +201,6 @@ class Deflate(Extension):
         "_threshold",
     )
 
-    name = "permessage-deflate"
-    rsv1 = True
-
     def __init__(
         self,
         options: DeflateOptions,
@@ -222,20 +221,11 @@ class Deflate(Extension):
         self._keep_decoder = keep_decoder
         self._kind = (encoder_bits, options.level, options.mem_level)
         self._last_flush = _SYNC_FLUSH if keep_encoder else _FULL_FLUSH
-        self._share_key = None if keep_encoder else (self.name, library.name, *self._kind, options.threshold)
+        self._share_key = None if keep_encoder else (_NAME, library.name, *self._kind, options.threshold)
         self._compressor: Compressor | None = None
         self._decompressor: Decompressor | None = None
         # Whether bytes have come since the last place where a message or a stream ended.
         self._in_stream = False
-
-    def __repr__(self) -> str:
-        takeover = f"keep_encoder={self._keep_encoder}, keep_decoder={self._keep_decoder}"
-        return f"Deflate(encoder_bits={self._encoder_bits}, decoder_bits={self._decoder_bits}, {takeover})"
-
-    @property
-    def share_key(self) -> Hashable | None:
-        """What a compressed message depends on; ``None`` with context takeover."""
-        return self._share_key
 
     def encode_message(self, payload: Buffer) -> bytes | None:
         """Compress a message, unless it is shorter than the threshold: then ``None``."""
@@ -319,3 +309,21 @@ class Deflate(Extension):
             if not self._keep_decoder:
                 self._decompressor = None
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+class Deflate(Codec, Extension):
+    """The same as an extension, which takes :class:`Codec`'s arguments."""
+
+    __slots__ = ()
+
+    name = _NAME
+    rsv1 = True
+
+    def __repr__(self) -> str:
+        takeover = f"keep_encoder={self._keep_encoder}, keep_decoder={self._keep_decoder}"
+        return f"Deflate(encoder_bits={self._encoder_bits}, decoder_bits={self._decoder_bits}, {takeover})"
+
+    @property
+    def share_key(self) -> Hashable | None:
+        """What a compressed message depends on; ``None`` with context takeover."""
+        return self._share_key
