@@ -50,6 +50,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -237,7 +238,9 @@ class WebSocketASGI:
             websocket, exchange, upgrade=agreed, policy=match.policy, params=match.params, conn=relay
         )
         link = websocket._ensure_link()
-        exchange.start(lambda: manager.readable(link), lambda: manager.writable(link))
+        exchange.start(
+            partial(manager.readable, link), partial(manager.writable, link), partial(manager.take, link)
+        )
         try:
             await manager.wait_released(websocket)
         except asyncio.CancelledError:

@@ -2,7 +2,8 @@
 Exchanges: an ASGI server's ``receive`` and ``send`` as the transport of a link.
 
 What goes through are the events and items of :class:`~.core.relay.Relay`, not bytes. One task
-awaits ``receive``, and stops while enough waits to be taken; another awaits ``send``. What the
+awaits ``receive``, and stops while enough waits to be taken. Another awaits ``send``; but what is sent in
+the thread of the loop begins at once, in its name, and mostly that is all. What the
 server has not taken yet counts as not sent, so that a ``send`` that is stuck is a peer that
 does not read, with all that follows from it.
 """
@@ -13,14 +14,17 @@ import asyncio
 import contextlib
 import logging
 import threading
+from asyncio import _get_running_loop
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from time import monotonic
 from typing import Any
 
 from .core.events import CloseReceived, Event, MessageReceived
 from .core.frames import pack_close, unpack_close
 from .core.relay import Item, SendMessage
 from .core.types import CloseCode
+from .steps import DONE, Name, begin, go_on
 
 __all__ = ["Exchange", "Receive", "Scope", "Send"]
 
@@ -33,6 +37,10 @@ logger = logging.getLogger("ws4py_middleware")
 #: From so many bytes, or messages, on that nobody has taken yet, nothing more is asked for.
 _READ_AHEAD_SIZE = 64 * 1024
 _READ_AHEAD_MESSAGES = 16
+
+#: How long messages may come until others have their turn, in seconds; and after how many that is looked at.
+_TURN_TIME = 0.005
+_TURN_MESSAGES = 16
 
 #: How long the server may take to tell how a connection ended on which it takes nothing more; seconds.
 _LAST_WORD = 1.0
@@ -52,6 +60,9 @@ class Exchange:
         send: The server's; the connection is accepted, or :meth:`accept` is called first.
     """
 
+    #: Messages are taken one by one, so that nothing is gained by holding them back.
+    takes_bytes = False
+
     def __init__(self, scope: Scope, receive: Receive, send: Send, number: int) -> None:
         self.local_address = _address(scope.get("server"))
         self.peer_address = _address(scope.get("client"))
@@ -63,34 +74,47 @@ class Exchange:
         self._lock = threading.Lock()
         self._readable: Callable[[], object] = _nothing
         self._writable: Callable[[], object] = _nothing
+        self._take: Callable[[Event, float], bool] = _refuse
         # What has arrived and was not taken yet.
         self._arrived: deque[Event] = deque()
         self._arrived_size = 0
         self._room = asyncio.Event()
+        self._is_full = False  # the reader waits for room
         self._ended = False  # the last event has arrived
-        # What the server is taking, and whether it has.
-        self._batch: tuple[Item, ...] | None = None
+        # What the server is taking, what it has begun to take, and whether it has.
+        self._batch: Sequence[Item] | None = None
+        self._begun: tuple[Any, Any] | None = None
         self._taken = False
+        self._is_watched = False  # somebody waits for what it takes
+        self._missed = False  # somebody wanted to send in the midst of it
         self._cut = False  # it takes nothing any more
         self._closing = False  # it was told to close the connection
         self._stopped = False  # nobody is interested any more
         self._wake = asyncio.Event()
         self._progress = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
-        self._writer: asyncio.Task[None] | None = None
+        self._writer = Name(self._loop)
 
     # --- in the loop's thread ------------------------------------------------------------
 
-    def start(self, readable: Callable[[], object], writable: Callable[[], object]) -> None:
+    def start(
+        self,
+        readable: Callable[[], object],
+        writable: Callable[[], object],
+        take: Callable[[Event, float], bool] | None = None,
+    ) -> None:
         """
         Begin to receive and to send.
 
         Args:
             readable: Called when something has arrived.
             writable: Called when the server has taken what it was given.
+            take: Called with a message that has arrived when no other waits, and the time; returns whether
+                it is done with, else it waits for :meth:`recv`.
         """
         self._readable, self._writable = readable, writable
-        self._writer = self._loop.create_task(self._write())
+        self._take = self._take if take is None else take
+        self._writer.task = self._loop.create_task(self._write())
         self._listen()
 
     async def accept(self, subprotocol: str | None) -> None:
@@ -104,6 +128,7 @@ class Exchange:
 
     async def drain(self, is_done: Callable[[], bool]) -> None:
         """Wait until it is done, whatever that is, or the server takes nothing more."""
+        self._is_watched = True
         while not (self._cut or is_done()):
             self._progress.clear()
             await self._progress.wait()
@@ -119,8 +144,12 @@ class Exchange:
         """End both tasks, wait for that, and let the server close what nobody has closed."""
         is_lost = not (self._closing or self._cut)
         self._cancel()
-        tasks = [task for task in (self._reader, self._writer) if task is not None]
+        tasks = [task for task in (self._reader, self._writer.task) if task is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._begun is not None:
+            # The writer has ended before it has looked at it.
+            with contextlib.suppress(Exception):
+                self._writer.context.run(self._begun[0].close)
         if is_lost:
             # Some servers leave a connection open that was not closed; and one whose send() was stuck
             # is not stuck for ever.
@@ -138,22 +167,43 @@ class Exchange:
             self.end()
 
     async def _read(self) -> None:
+        receive = self._receive
+        count = 0
+        since = 0.0
         try:
             while not self._ended:
-                while self._arrived_size >= _READ_AHEAD_SIZE or len(self._arrived) >= _READ_AHEAD_MESSAGES:
-                    self._room.clear()
+                while self._arrived and self._is_crowded():
                     await self._room.wait()
-                self._take_in(await self._receive())
+                message = await receive()
+                if message["type"] != "websocket.receive":
+                    self._take_in(message)
+                    continue
+                text = message.get("text")
+                data = bytes(message.get("bytes") or b"") if text is None else text.encode()
+                event = MessageReceived(data, text is not None)
+                now = monotonic()
+                if self._arrived or not self._take(event, now):
+                    self._arrive(event, len(data))
+                    continue
+                # A server that has many at hand does not wait in receive(), and others want their turn.
+                count += 1
+                if count % _TURN_MESSAGES == 0:
+                    if now - since > _TURN_TIME:
+                        await asyncio.sleep(0)
+                    since = now
         except Exception:
             logger.debug("the server's receive() has failed", exc_info=True)
 
+    def _is_crowded(self) -> bool:
+        with self._lock:
+            arrived = self._arrived
+            self._is_full = self._arrived_size >= _READ_AHEAD_SIZE or len(arrived) >= _READ_AHEAD_MESSAGES
+            if self._is_full:
+                self._room.clear()
+            return self._is_full
+
     def _take_in(self, message: MutableMapping[str, Any]) -> None:
-        kind = message["type"]
-        if kind == "websocket.receive":
-            text = message.get("text")
-            data = bytes(message.get("bytes") or b"") if text is None else text.encode()
-            self._arrive(MessageReceived(data, text is not None), len(data))
-        elif kind == "websocket.disconnect":
+        if message["type"] == "websocket.disconnect":
             code = message.get("code")
             self.end(CloseCode.NO_STATUS_RECEIVED if code is None else int(code), message.get("reason") or "")
 
@@ -171,6 +221,10 @@ class Exchange:
                 batch = self._batch
                 if batch is None or self._taken:
                     continue
+                begun, self._begun = self._begun, None
+                if begun is not None:
+                    await go_on(*begun, self._writer)
+                    batch = batch[1:]
                 for item in batch:
                     await self._say(item)
                 self._taken = True
@@ -188,11 +242,8 @@ class Exchange:
 
     async def _say(self, item: Item) -> None:
         if isinstance(item, SendMessage):
-            kind = "websocket.send"
-            if item.is_text:
-                await self._send({"type": kind, "text": item.text})
-            else:
-                await self._send({"type": kind, "bytes": item.data})
+            iterator = self._send(_message(item)).__await__()
+            await go_on(iterator, self._writer.context.run(begin, iterator), self._writer)
         else:
             self._closing = True
             # Granian closes when nobody receives, and others do not mind.
@@ -217,6 +268,42 @@ class Exchange:
             # the client more than none, and than that all is well.
             await self._send({**message, "code": code + 3000})
 
+    def _say_now(self, items: Sequence[Item]) -> int:
+        """Let the server take what it takes at once; return how many that were."""
+        self._batch = items
+        count = 0
+        try:
+            for item in items:
+                if not isinstance(item, SendMessage):
+                    break
+                iterator = self._send(_message(item)).__await__()
+                waited = self._writer.call(begin, iterator)
+                if waited is not DONE:
+                    self._begun = iterator, waited
+                    break
+                count += 1
+        except Exception:
+            # Each server has its own exception for a client that has left; it says how in receive().
+            logger.debug("the server's send() has failed", exc_info=True)
+            self._loop.call_later(_LAST_WORD, self.end)
+            self._writable = _nothing  # whoever sends learns of it here
+            self._stop_sending()
+        if self._cut:
+            self._batch = None
+            return len(items)  # as it will be from now on
+        rest = items[count:]
+        if rest:
+            self._batch = rest
+            self._wake.set()
+        else:
+            self._batch = None
+            if self._is_watched:
+                self._progress.set()
+            if self._missed:
+                self._missed = False
+                self._loop.call_soon(self._writable)
+        return count
+
     def _stop_sending(self) -> None:
         if not self._cut:
             self._cut = True
@@ -227,7 +314,8 @@ class Exchange:
     def _cancel(self) -> None:
         self._stopped = True
         self._readable = self._writable = _nothing
-        for task in (self._reader, self._writer):
+        self._take = _refuse
+        for task in (self._reader, self._writer.task):
             if task is not None:
                 task.cancel()
 
@@ -243,25 +331,30 @@ class Exchange:
             events = tuple(self._arrived)
             self._arrived.clear()
             self._arrived_size = 0
-        if events:
+            was_full, self._is_full = self._is_full, False
+        if was_full:
             self._call(self._room.set)
         return events or None
 
     def send(self, data: Any, /) -> int:
         """
-        Give the server items, and return how many of those that it was given before it has taken.
+        Give the server items, and return how many of them it has taken, or of those that it was given before.
 
-        It is called with the same until it returns their number. When the server takes nothing
+        It is called with those that are left until it returns their number. When the server takes nothing
         more, everything counts as taken, as by the network.
         """
+        is_here = _get_running_loop() is self._loop
         with self._lock:
-            if not self._cut and not self._taken:
-                if self._batch is not None:
-                    return 0
-                self._batch = tuple(data)
-            else:
+            if self._cut or self._taken:
                 self._batch, self._taken = None, False
                 return len(data)
+            if self._batch is not None:
+                self._missed = True
+                return 0
+            if not is_here:
+                self._batch = tuple(data)
+        if is_here:
+            return self._say_now(data)
         self._call(self._wake.set)
         return 0
 
@@ -300,3 +393,13 @@ def _address(value: Any) -> Any:
 
 
 def _nothing() -> None: ...
+
+
+def _refuse(event: Event, now: float) -> bool:
+    return False
+
+
+def _message(item: SendMessage) -> dict[str, Any]:
+    if item.is_text:
+        return {"type": "websocket.send", "text": item.text}
+    return {"type": "websocket.send", "bytes": item.data}

@@ -10,24 +10,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from _thread import get_ident
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from time import monotonic
 from typing import Any, Protocol, cast
 
-from .core.connection import Connection
-from .core.events import HookDue, MessageReceived, PongReceived
-from .core.types import State
-from .inbox import Waiter
+from .core.events import Event, HookDue, MessageReceived, PongReceived
+from .core.machine import Machine
 from .lifetimes import reauthorize_async
 from .link import Handler, Link
 from .messaging import BinaryMessage, Message, PongControlMessage, TextMessage
+from .native import get_ident, monotonic
 from .outgoing import Loop, TransportLike
+from .steps import DONE, begin, go_on
 
 __all__ = ["AsyncLoop", "TaskLink", "ThreadLink"]
 
-_OPEN = State.OPEN
-_CLOSED = State.CLOSED
+_text = TextMessage.from_bytes
+_binary = BinaryMessage.from_bytes
 
 
 class AsyncLoop(Loop, Protocol):
@@ -109,11 +107,13 @@ class TaskWaiter:
 class TaskLink(_LoopsLink):
     """One connection whose hooks may be ``async def``: :meth:`turn_async` takes the place of ``turn``."""
 
-    __slots__ = ("_uncorking",)
+    __slots__ = ("_corks", "_uncorking")
 
-    def __init__(self, handler: Handler, transport: TransportLike, conn: Connection, loop: Loop) -> None:
+    def __init__(self, handler: Handler, transport: TransportLike, conn: Machine, loop: Loop) -> None:
         super().__init__(handler, transport, conn, loop)
         self._uncorking = False
+        #: Whether it is worth while to hold back what is sent outside of hooks; not where messages go whole.
+        self._corks = getattr(transport, "takes_bytes", True)
 
     # --- the task of the connection ---------------------------------------------------------
 
@@ -129,10 +129,32 @@ class TaskLink(_LoopsLink):
         if conn.deadlines.lifetime_over:
             await reauthorize_async(self)
         if not self.paused:
-            if not conn.has_events:
-                self._take_in(readable)
-            await self._dispatch_async()
-        if conn.state is _CLOSED:
+            now = self._take_in(readable)
+            begun = self._dispatch_now(now)
+            if begun is not None:
+                await self._dispatch_on(begun, now)
+        await self._end_turn()
+
+    async def _turn_on(self, begun: tuple[Any, Any], began: float) -> None:
+        """Make the rest of a turn, from a callback on that waits for something."""
+        await self._dispatch_on(begun, began)
+        await self._end_turn()
+
+    async def _dispatch_on(self, begun: tuple[Any, Any] | None, began: float) -> None:
+        while begun is not None:
+            goes_on = False
+            try:
+                await go_on(*begun)
+                goes_on = self._may_go_on(began)
+            except BaseException as error:  # noqa: BLE001 - see _hook_failed
+                self._hook_failed(error)
+            finally:
+                if not goes_on:
+                    self._uncork()
+            begun = self._dispatch_now(began) if goes_on else None
+
+    async def _end_turn(self) -> None:
+        if self.conn.is_closed():
             await self._conclude_async()
         else:
             self._go_on()
@@ -157,43 +179,92 @@ class TaskLink(_LoopsLink):
     def terminate(self) -> None:
         """End the connection without waiting for anything; the handler is told in its task."""
         with self._lock:
-            if self._uncorking:
+            if self._uncorking or self.is_mine:
                 self._flush()  # what was sent before goes out before
         super().terminate()
 
-    async def _dispatch_async(self) -> None:
+    # --- what is done at once, in the name of the task -----------------------------------------
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is more to do than to take what has arrived."""
+        return not self._told_opened or self.conn.deadlines.lifetime_over or self.conn.is_closed()
+
+    def take_now(self, event: Event, now: float) -> Coroutine[Any, Any, None] | None:
+        """
+        Make the callback that an event is for, as a turn does.
+
+        Returns:
+            The rest of the turn, when the callback waits for something.
+        """
+        with self._lock:
+            # Its transport brings events, not bytes.
+            self.conn.receive_data((event,), now)
+        return self._turn_now(now)
+
+    def read_now(self) -> Coroutine[Any, Any, None] | None:
+        """Read, and make the callbacks that are due, as :meth:`take_now`."""
+        if self.blocked and self.transport.interest(False, True)[0]:
+            self.on_writable()  # TLS had to read before it could write
+        return self._turn_now(self._take_in(True))
+
+    def _turn_now(self, now: float) -> Coroutine[Any, Any, None] | None:
+        begun = self._dispatch_now(now)
+        if begun is not None:
+            return self._turn_on(begun, now)
+        if self.conn.is_closed():
+            self._again()  # its end is told in its task
+        else:
+            self._go_on()
+        return None
+
+    def _dispatch_now(self, began: float) -> tuple[Any, Any] | None:
+        """Make the callbacks that are due; return the one that waits, as :func:`go_on` takes it."""
         conn = self.conn
         lock = self._lock
-        handler: Any = self.handler  # its hooks may return something
-        policy = conn.policy
-        high_water = policy.write_high_water
-        began = monotonic()
-        self._busy = self.loop.current()
+        begun = None
+        self._busy = self._current()
         try:
             while True:
                 with lock:
                     event = conn.next_event()
                 if event is None:
                     break
-                if isinstance(event, MessageReceived):
-                    kind = TextMessage if event.is_text else BinaryMessage
-                    await _finished(handler.received_message(kind.from_bytes(event.data)))
-                elif isinstance(event, PongReceived) and event.latency is None:
-                    await _finished(handler.ponged(PongControlMessage(event.data)))
-                elif isinstance(event, HookDue):
-                    await _finished(event.tell(handler))
-                if conn.queued > high_water or self._inbox is not None or self._fragmenter is not None:
-                    with lock:
-                        self._flush()
-                        if self._must_pause():
-                            self._pause()
-                            break
-                if monotonic() - began > policy.turn_time:
+                result = self._tell(event)
+                if result is not None and inspect.isawaitable(result):
+                    iterator = result.__await__()
+                    waited = begin(iterator)
+                    if waited is not DONE:
+                        begun = iterator, waited
+                        break
+                if not (self._may_go_on(began) and conn.has_work()):
                     break
         except BaseException as error:  # noqa: BLE001 - see _hook_failed
             self._hook_failed(error)
         finally:
-            self._uncork()
+            if begun is None:
+                self._uncork()
+        return begun
+
+    def _may_go_on(self, began: float) -> bool:
+        """Tell, between two callbacks, whether the peer takes what it is sent, and the turn is not over."""
+        conn = self.conn
+        if conn.get_queued() > self._high_water or self._inbox is not None or self._fragmenter:
+            with self._lock:
+                self._flush()
+                if self._must_pause():
+                    self._pause()
+                    return False
+        return not conn.has_work() or monotonic() - began <= self._turn_time
+
+    def _tell(self, event: Event) -> object:
+        """Call the hook that an event is for; return what it returns."""
+        handler: Any = self.handler  # its hooks may return something
+        if isinstance(event, MessageReceived):
+            return handler.received_message(_text(event.data) if event.is_text else _binary(event.data))
+        if isinstance(event, PongReceived) and event.latency is None:
+            return handler.ponged(PongControlMessage(event.data))
+        return event.tell(handler) if isinstance(event, HookDue) else None
 
     async def _tell_opened_async(self) -> None:
         self._told_opened = True
@@ -201,13 +272,15 @@ class TaskLink(_LoopsLink):
 
     async def _callback_async(self, function: Callable[..., object], *args: Any) -> None:
         """Run one callback, and wait for it if it is one to wait for."""
-        self._busy = self.loop.current()
+        self._busy = self._current()
         try:
             await _finished(function(*args))
         except BaseException as error:  # noqa: BLE001 - see _hook_failed
             self._hook_failed(error)
         finally:
             self._uncork()
+            with self._lock:
+                self._settle()
 
     def _hook_failed(self, error: BaseException) -> None:
         """End the connection because of its handler; let through what wants to end its task, or the loop."""
@@ -232,12 +305,20 @@ class TaskLink(_LoopsLink):
     # --- corks ---------------------------------------------------------------------------------
 
     def _flush_unless_corked(self) -> None:
-        if not self.loop.is_here():
+        loop = self.loop
+        if self._busy and self._busy == self._current():
+            return  # it leaves when the hook returns, or waits for something: uncork_now()
+        if not self._corks or not loop.is_here():
             self._flush()
         elif not self._uncorking:
             # Once the sender waits for something, what it has sent must not wait with it.
             self._uncorking = True
-            self.loop.call_soon(self._uncork_soon)
+            loop.call_soon(self._uncork_soon)
+
+    def uncork_now(self) -> None:
+        """Let leave what is held back, when a hook waits for something."""
+        if self.conn.get_queued() and not self.released:
+            self._uncork_soon()
 
     def _uncork_soon(self) -> None:
         self._uncorking = False
@@ -250,15 +331,11 @@ class TaskLink(_LoopsLink):
                 self.on_fault(error)
 
     def _uncork(self) -> None:
-        self._busy = None
+        self._busy = 0
         with self._lock:
             self._flush()
-            self._settle()
-
-    def _make_room(self, size: int, may_wait: bool, droppable: bool) -> Waiter | bool:
-        if self._uncorking:
-            self._flush()  # it may be corked only
-        return super()._make_room(size, may_wait, droppable)
+            if not self.conn.is_open():
+                self._settle()
 
     # --- waiting, in tasks ---------------------------------------------------------------------
 
@@ -269,11 +346,8 @@ class TaskLink(_LoopsLink):
 
     def _takes_more(self) -> bool:
         conn = self.conn
-        policy = conn.policy
         return (
-            conn.queued <= policy.write_high_water
-            or conn.state is not _OPEN
-            or policy.queue_policy != "block"
+            conn.get_queued() <= self._high_water or not conn.is_open() or conn.policy.queue_policy != "block"
         )
 
     async def wait_for_room(self) -> None:

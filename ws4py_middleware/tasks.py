@@ -25,27 +25,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import itertools
 import logging
 import threading
-from _thread import RLock, get_ident
-from collections.abc import Callable, Coroutine, Hashable
-from time import monotonic
+from asyncio import current_task
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
-
-from asgiref.sync import sync_to_async
 
 from .async_websocket import WebSocket as AsyncWebSocket
 from .core.connection import Connection
 from .drain import GOING_AWAY
 from .handover import from_socket
 from .link import Link
+from .native import Lock, get_ident, monotonic
 from .outgoing import TransportLike
-from .pools import DaemonPool
-from .registry import Registry
 from .seats import Seat
 from .tasklink import TaskLink, ThreadLink
+from .turns import STOP_TIMEOUT, Turns
 from .watched import WatchedTransport
 from .websocket import WebSocket
 
@@ -58,10 +54,6 @@ __all__ = ["TaskManager", "make_number"]
 
 logger = logging.getLogger("ws4py_middleware")
 
-#: How long :meth:`TaskManager.stop`, and a task that is cancelled, wait for hooks that still run; seconds.
-_STOP_TIMEOUT = 1.0
-
-
 #: -1 is everybody's who has no descriptor.
 _numbers = itertools.count(-2, -1)
 
@@ -71,7 +63,7 @@ def make_number() -> int:
     return next(_numbers)
 
 
-class TaskManager(Registry):
+class TaskManager(Turns):
     """
     Run WebSockets in tasks of the running asyncio loop.
 
@@ -80,17 +72,14 @@ class TaskManager(Registry):
     """
 
     is_shared = True
+    is_threaded = False
 
     def __init__(self, *, max_threads: int = 32) -> None:
-        super().__init__()
-        self.max_threads = max_threads
+        super().__init__(max_threads)
         self._aio = asyncio.get_running_loop()
         self._thread = get_ident()
-        self._seats: dict[Link, Seat] = {}
         self._spawned: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
-        self._pool: DaemonPool | None = None
-        self._turning: set[int] = set()  # the threads in which hooks run
         #: Call a function when the running task waits for something; in the loop's thread.
         self.call_soon = self._aio.call_soon
 
@@ -105,13 +94,6 @@ class TaskManager(Registry):
         return self._aio
 
     # --- who brings transports: the loop's thread --------------------------------------------
-
-    def readable(self, link: Link) -> None:
-        """Let a link read."""
-        seat = self._seats.get(link)
-        if seat is not None:
-            seat.readable = True
-            seat.wake.set()
 
     def writable(self, link: Link) -> None:
         """Let a link send on."""
@@ -156,10 +138,12 @@ class TaskManager(Registry):
         """Tell whether the caller is a thread of the pool, with the turn of a link."""
         return get_ident() in self._turning
 
-    def current(self) -> Hashable:
-        """Return the calling task, or thread."""
+    def current(self) -> int:
+        """Return what stands for the calling task, or thread; never 0."""
         ident = get_ident()
-        return (asyncio.current_task(self._aio) or ident) if ident == self._thread else ident
+        if ident == self._thread and (task := current_task(self._aio)) is not None:
+            return id(task)
+        return ident
 
     def may_wait(self) -> bool:
         """Tell whether the caller may wait: not the loop, and not those few who call hooks."""
@@ -170,9 +154,9 @@ class TaskManager(Registry):
         """Return what a thread waits on."""
         return threading.Event()
 
-    def make_lock(self) -> Any:
+    def make_lock(self) -> Lock:
         """Return the lock of one link; nobody waits for anything while they have it."""
-        return RLock()
+        return Lock()
 
     def spawn(self, function: Callable[[], None], name: str) -> None:
         """Run a function in a thread of its own."""
@@ -246,110 +230,11 @@ class TaskManager(Registry):
         if not isinstance(link, TaskLink | ThreadLink):
             raise TypeError(f"{link.handler!r} has been run elsewhere; use attach() with its transport")
         self._enter(link)
-        seat = self._seats[link] = Seat()
+        seat = self._seats[link] = Seat(self._aio)
         name = f"{type(link.handler).__name__} {link.fd}"
-        seat.task = self._aio.create_task(self._serve(link, seat), name=name)
-        seat.task.add_done_callback(lambda task: self._unseat(link, seat, task))
+        task = seat.task = self._aio.create_task(self._serve(link, seat), name=name)
+        task.add_done_callback(lambda task: self._unseat(link, seat, task))
         self.update(link)
-
-    async def _serve(self, link: TaskLink | ThreadLink, seat: Seat) -> None:
-        """Be the task of one connection."""
-        if seat.task is None:
-            await asyncio.sleep(0)  # the loop starts tasks eagerly; whoever brings the link is not done yet
-        try:
-            while not link.released and self._seats.get(link) is seat:
-                if seat.turn or (seat.readable and not link.paused):
-                    await self._take_turn(link, seat)
-                    if seat.turn and not link.released:
-                        await asyncio.sleep(0)  # one turn each
-                else:
-                    seat.wake.clear()
-                    await seat.wake.wait()
-        except asyncio.CancelledError:
-            # The loop is about to end, say; but no handler is left without its end.
-            link.go_away(*GOING_AWAY)
-            if isinstance(link, TaskLink):
-                await link.finish()
-            else:
-                await self._abandon(link, seat)
-            raise
-
-    def _unseat(self, link: TaskLink | ThreadLink, seat: Seat, task: asyncio.Task[None]) -> None:
-        """Clear up behind a task; one that was cancelled at once has done nothing at all."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("a fault in the connection of %r", link.handler, exc_info=error)
-        if self._seats.pop(link, None) is seat:
-            if seat.in_thread:
-                link.release()  # closed() comes when its hook returns
-            else:
-                link.discard()
-
-    async def _take_turn(self, link: TaskLink | ThreadLink, seat: Seat) -> None:
-        readable = seat.readable and not link.paused
-        if readable:
-            seat.readable = False
-        seat.turn = False
-        if isinstance(link, TaskLink):
-            try:
-                await link.turn_async(readable)
-            except Exception as error:  # noqa: BLE001 - as in writable()
-                link.on_fault(error)
-                await link.finish()
-        else:
-            await self._in_pool(self._turn_in_thread, link, seat, readable)
-        if readable:
-            self.update(link)
-
-    async def _in_pool(self, function: Callable[..., None], *args: Any) -> None:
-        pool: Any = self._get_pool()  # asgiref says that it wants another kind
-        await sync_to_async(function, thread_sensitive=False, executor=pool)(*args)
-
-    def _get_pool(self) -> DaemonPool:
-        if self._pool is None:
-            self._pool = DaemonPool(self.max_threads, "ws4py_middleware")
-        self._pool.limit = self.max_threads
-        return self._pool
-
-    def _turn_in_thread(self, link: ThreadLink, seat: Seat, readable: bool) -> None:
-        if not seat.take():
-            return
-        ident = get_ident()
-        self._turning.add(ident)
-        try:
-            if readable:
-                link.on_readable()
-            else:
-                link.turn()
-        except Exception as error:  # noqa: BLE001 - as in writable()
-            link.on_fault(error)
-        finally:
-            if not seat.give_back():
-                link.drop()
-            self._turning.discard(ident)
-            self.call(seat.wake.set)
-
-    async def _abandon(self, link: ThreadLink, seat: Seat) -> None:
-        """End a connection whose task is cancelled, and whose hook perhaps goes on in its thread."""
-        if not seat.abandon():
-            # Any thread may do it; there may be none for as long as others block.
-            seat.in_thread = True
-            context = contextvars.copy_context()
-            self._get_pool().submit(context.run, self._drop_in_thread, link, seat)
-        # Else the thread does it once the hook returns. Who waits for the loop's end waits for neither.
-        deadline = monotonic() + _STOP_TIMEOUT
-        while not link.released and (left := deadline - monotonic()) > 0:
-            seat.wake.clear()
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(seat.wake.wait(), min(left, 0.05))
-
-    def _drop_in_thread(self, link: ThreadLink, seat: Seat) -> None:
-        ident = get_ident()
-        self._turning.add(ident)
-        try:
-            link.drop()
-        finally:
-            self._turning.discard(ident)
-            self.call(seat.wake.set)
 
     # --- all of them -------------------------------------------------------------------------------
 
@@ -412,11 +297,11 @@ class TaskManager(Registry):
             await self._wait_tasks(max(0.0, when - monotonic()))
         self._timers.cancel(drain)
         self.stop()
-        await self._wait_tasks(_STOP_TIMEOUT)
+        await self._wait_tasks(STOP_TIMEOUT)
         # What still waits in a hook is told so, and nobody waits any longer for what blocks in one.
         for task in self._get_tasks():
             task.cancel()
-        await self._wait_tasks(2 * _STOP_TIMEOUT)
+        await self._wait_tasks(2 * STOP_TIMEOUT)
         for link in list(self._links.values()):
             link.release()  # closed() comes when its hook returns
 
@@ -442,7 +327,7 @@ class TaskManager(Registry):
         for link in list(self._links.values()):
             link.terminate()
         if not self.is_here():
-            self._emptied.wait(_STOP_TIMEOUT if self._links else 0)
+            self._emptied.wait(STOP_TIMEOUT if self._links else 0)
             for link in list(self._links.values()):
                 link.release()  # closed() comes when its hook returns
         if self._pool is not None and not self._seats:

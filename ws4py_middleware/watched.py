@@ -57,10 +57,10 @@ class WatchedTransport:
         self._reading, self._writing = reading, writing
 
     def _on_readable(self, link: Link) -> None:
-        # It would be told again and again while a hook runs; the turn that follows asks for it again.
-        self._reading = False
-        self._loop.remove_reader(self._fd)
-        self._manager.readable(link)
+        if not self._manager.readable(link) and self._reading:
+            # It would be told again and again while a hook runs; the turn that follows asks for it again.
+            self._reading = False
+            self._loop.remove_reader(self._fd)
 
     def unwatch(self) -> None:
         """Let go of the descriptor; in the loop's thread."""

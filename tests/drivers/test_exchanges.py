@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import itertools
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 import pytest
 
 from tests.core.wire import describe
+from ws4py_middleware import exchanges
+from ws4py_middleware.core.events import Event
 from ws4py_middleware.core.relay import SendClose, SendMessage
 from ws4py_middleware.exchanges import Exchange
 
@@ -51,10 +55,10 @@ class Server:
     def events(self) -> list[tuple[object, ...]]:
         return [describe(event) for event in self.exchange.recv() or ()]
 
-    def give(self, *texts: str) -> tuple[SendMessage, ...]:
+    def give(self, *texts: str, taken: int = 0) -> tuple[SendMessage, ...]:
         items = tuple(SendMessage(text.encode(), True) for text in texts)
-        assert self.exchange.send(items) == 0
-        return items
+        assert self.exchange.send(items) == taken
+        return items[taken:]
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -164,14 +168,172 @@ def test_send_from_another_thread_wakes_the_loop() -> None:
 def test_send_to_a_client_that_has_left_takes_all_and_the_end_comes() -> None:
     async def test(server: Server) -> None:
         server.error = OSError("gone")
-        items = server.give("a")
-        await until(lambda: "writable" in server.calls)
-        assert server.exchange.send(items) == 1
-        assert server.exchange.send(items) == 1
+        server.give("a", taken=1)
+        server.give("b", "c", taken=2)
         # What the server says of it counts, if it says something within a second.
         server.to_bring.put_nowait({"type": "websocket.disconnect", "code": 1001})
         await until(server.exchange.pending)
         assert server.events() == [("close", 1001, "")]
+
+    run(test)
+
+
+def test_client_that_leaves_while_the_server_takes_something_takes_all() -> None:
+    async def test(server: Server) -> None:
+        server.may_take.clear()
+        items = server.give("a")
+        server.error = OSError("gone")
+        server.may_take.set()
+        await until(lambda: "writable" in server.calls)
+        assert server.exchange.send(items) == 1
+        server.give("b", taken=1)
+
+    run(test)
+
+
+def test_send_is_taken_at_once_as_far_as_the_server_does_not_wait() -> None:
+    async def test(server: Server) -> None:
+        server.give("a", "b", taken=2)
+        assert [message["text"] for message in server.taken] == ["a", "b"]
+        take = server.send
+
+        async def send(message: Message) -> None:
+            if message["text"] == "d":
+                server.may_take.clear()
+            await take(message)
+
+        server.exchange._send = send
+        items = server.give("c", "d", "e", taken=1)
+        assert [message["text"] for message in server.taken] == ["a", "b", "c"]
+        assert server.exchange.send(items) == 0
+        server.may_take.set()
+        await until(lambda: "writable" in server.calls)
+        assert server.exchange.send(items) == 2
+        assert [message["text"] for message in server.taken] == ["a", "b", "c", "d", "e"]
+
+    run(test)
+
+
+def test_send_is_one_task_and_one_context_to_the_server_wherever_it_begins() -> None:
+    async def test(server: Server) -> None:
+        number: contextvars.ContextVar[int] = contextvars.ContextVar("number")
+        seen: list[object] = []
+
+        async def send(message: Message) -> None:
+            token = number.set(1)
+            task = asyncio.current_task()
+            await server.may_take.wait()
+            assert asyncio.current_task() is task
+            number.reset(token)  # would raise in another context
+            seen.append(task)
+
+        server.exchange._send = send
+        server.give("a", taken=1)
+        asyncio.get_running_loop().call_soon(server.give, "b")
+        server.may_take.clear()
+        await asyncio.sleep(0)
+        server.may_take.set()
+        await until(lambda: len(seen) == 2)
+        assert seen[0] is seen[1] is not None
+        assert seen[0] is not asyncio.current_task()
+
+    run(test)
+
+
+def test_send_within_the_servers_send_waits_for_its_end() -> None:
+    async def test(server: Server) -> None:
+        inner = (SendMessage(b"inner", True),)
+        answers: list[int] = []
+
+        async def send(message: Message) -> None:
+            if message["text"] == "outer":
+                answers.append(server.exchange.send(inner))
+            server.taken.append(message)
+
+        server.exchange._send = send
+        server.give("outer", taken=1)
+        assert answers == [0]
+        await until(lambda: "writable" in server.calls)
+        assert server.exchange.send(inner) == 1
+        assert [message["text"] for message in server.taken] == ["outer", "inner"]
+
+    run(test)
+
+
+def test_send_that_is_stuck_is_cancelled_at_the_end() -> None:
+    async def test(server: Server) -> None:
+        ends: list[str] = []
+
+        async def send(message: Message) -> None:
+            if message["type"] == "websocket.close":
+                return
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ends.append(message["text"])
+
+        server.exchange._send = send
+        server.give("a")  # its task has not even looked at it
+        await server.exchange.stop()
+        assert ends == ["a"]
+
+    run(test)
+
+
+def test_message_is_taken_as_it_comes_unless_others_wait() -> None:
+    async def test(server: Server) -> None:
+        taken: list[object] = []
+        takes = True
+
+        def take(event: Event, now: float) -> bool:
+            if takes:
+                taken.append(describe(event))
+            return takes
+
+        await server.exchange.stop()
+        server.exchange = Exchange({}, server.receive, server.send, -8)
+        server.exchange.start(lambda: server.calls.append("readable"), lambda: None, take)
+        server.bring("a")
+        await until(lambda: taken == [("text", b"a")])
+        assert server.calls == []
+        takes = False
+        server.bring("b")
+        await until(server.exchange.pending)
+        takes = True
+        server.bring("c")
+        await until(lambda: server.exchange.pending() == 2)
+        assert server.events() == [("text", b"b"), ("text", b"c")]
+        server.bring("d")
+        await until(lambda: taken[1:] == [("text", b"d")])
+
+    run(test)
+
+
+def test_others_have_their_turn_while_a_server_has_many_messages() -> None:
+    async def test(server: Server) -> None:
+        rounds: list[int] = []
+        taken: list[Event] = []
+
+        def take(event: Event, now: float) -> bool:
+            taken.append(event)
+            return True
+
+        def count() -> None:
+            rounds.append(len(taken))
+            if len(taken) < 1000:
+                asyncio.get_running_loop().call_soon(count)
+
+        await server.exchange.stop()
+        server.exchange = Exchange({}, server.receive, server.send, -8)
+        for number in range(1000):
+            server.bring(str(number))
+        clock = itertools.count()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(exchanges, "monotonic", lambda: next(clock))  # each takes a second
+            server.exchange.start(lambda: None, lambda: None, take)
+            count()
+            await until(lambda: len(taken) == 1000)
+        assert len(set(rounds)) > 50
 
     run(test)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
+import threading
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from tests.core.wire import TEXT
 from tests.drivers import contract, contract_traffic
 from tests.drivers.contract import LifecycleContract
 from tests.drivers.contract_traffic import TrafficContract
-from tests.drivers.peer import EchoRecorder, Recorder, build
+from tests.drivers.peer import EchoRecorder, Recorder, build, wait_until
 from tests.drivers.tasks import TaskHost, host
 from ws4py_middleware.async_websocket import AsyncWebSocket, EchoWebSocket, WebSocket
 from ws4py_middleware.exc import ConnectionClosed
@@ -353,3 +355,71 @@ def test_inbox_that_is_full_stops_reading(host: TaskHost) -> None:
 def test_without_connection_there_is_nothing_to_wait_for() -> None:
     with pytest.raises(RuntimeError, match="not connected yet"):
         asyncio.run(WebSocket().receive())
+
+
+# --- turns that others make in the name of a task ------------------------------------------------------
+
+
+def test_all_hooks_are_one_tasks_and_see_one_context(host: TaskHost) -> None:
+    number: contextvars.ContextVar[int] = contextvars.ContextVar("number")
+    seen: list[object] = []
+
+    class Handler(WebSocket):
+        async def opened(self) -> None:
+            number.set(0)
+
+        async def received_message(self, message: Message) -> None:
+            number.set(number.get() + 1)
+            seen.append(asyncio.current_task())
+            if str(message) == "wait":
+                await self.send("waits")  # and leaves before it waits
+                await asyncio.sleep(0.001)
+            seen.append(asyncio.current_task())
+            await self.send(str(number.get()))
+
+        async def closed(self, code: int, reason: str | None = None) -> None:
+            seen.append(asyncio.current_task())
+
+    websocket = Handler()
+    peer = host.connect(websocket)
+    for text, answers in (("a", ["1"]), ("wait", ["waits", "2"]), ("b", ["3"])):
+        peer.send(text)
+        assert [peer.read() for _ in answers] == answers
+    peer.finish()
+    wait_until(lambda: len(seen) == 7)
+    assert len(set(seen)) == 1
+    assert isinstance(seen[0], asyncio.Task)
+
+
+def test_time_limit_in_a_hook_ends_what_it_waits_for_and_no_more(host: TaskHost) -> None:
+    class Handler(WebSocket):
+        async def received_message(self, message: Message) -> None:
+            try:
+                await asyncio.wait_for(asyncio.Event().wait(), 0.01)
+            except asyncio.TimeoutError:
+                await self.send("over")
+
+    peer = host.connect(Handler())
+    for _ in range(3):
+        peer.send("x")
+        assert peer.read() == "over"
+    peer.finish()
+
+
+def test_messages_that_come_while_a_hook_waits_keep_their_order(host: TaskHost) -> None:
+    gate = threading.Event()
+
+    class Handler(WebSocket):
+        async def received_message(self, message: Message) -> None:
+            if str(message) == "0":
+                while not gate.is_set():
+                    await asyncio.sleep(0.001)
+            await self.send(message)
+
+    peer = host.connect(Handler())
+    texts = [str(number) for number in range(50)]
+    for text in texts:
+        peer.send(text)
+    gate.set()
+    assert [peer.read() for _ in texts] == texts
+    peer.finish()
