@@ -226,8 +226,8 @@ class _Parser(Parser):
 
     def count_wanted(self) -> int:
         """Count the bytes that are missing from what is being read: a byte of the head, a length, ..."""
-        if self._payload is not None:
-            return self._remaining
+        if self._partial is not None and self._partial.payload is not None:
+            return self._partial.remaining
         head = self._buffer
         have = len(head)
         if have < 2 or self.error is not None:
@@ -247,13 +247,14 @@ class _Parser(Parser):
 
     def make_partial(self) -> TextMessage | BinaryMessage | None:
         """Make a message of the whole fragments there are of one; ``None`` when there are none."""
-        if self._message is None or self._fragments < 1 + (self._payload is not None):
+        partial = self._partial
+        if partial is None or partial.fragments < 1 + (partial.payload is not None):
             return None
-        message = TextMessage(b"") if self._is_text else BinaryMessage(b"")
+        message = TextMessage(b"") if partial.is_text else BinaryMessage(b"")
         self.update_partial(message)
         return message
 
     def update_partial(self, message: TextMessage | BinaryMessage) -> None:
         """Bring a message up to date with the fragments that are there."""
-        if self._message is not None and len(message.data) < len(self._message):
-            message.extend(self._message[len(message.data) :])
+        if self._partial is not None and len(message.data) < len(self._partial.message):
+            message.extend(self._partial.message.get_part(len(message.data)))

@@ -2,13 +2,21 @@ from __future__ import annotations
 
 import pytest
 
-from ws4py_middleware.core.events import CloseReceived, Event, MessageReceived, PingReceived, PongReceived
+from ws4py_middleware.core.events import (
+    CloseReceived,
+    Event,
+    MessageReceived,
+    PingReceived,
+    PongReceived,
+    make_message,
+)
 
 
 @pytest.mark.parametrize(
     ("event", "shown"),
     [
         (MessageReceived(b"Hi", True), "MessageReceived(b'Hi', is_text=True)"),
+        (make_message(b"Hi", True), "MessageReceived(b'Hi', is_text=True)"),
         (MessageReceived(b"\x00", False), "MessageReceived(b'\\x00', is_text=False)"),
         (PingReceived(b"1"), "PingReceived(b'1')"),
         (PongReceived(b"1"), "PongReceived(b'1', latency=None)"),

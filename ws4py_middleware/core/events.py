@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["CloseReceived", "Event", "HookDue", "MessageReceived", "PingReceived", "PongReceived"]
+__all__ = [
+    "CloseReceived",
+    "Event",
+    "HookDue",
+    "MessageReceived",
+    "PingReceived",
+    "PongReceived",
+    "make_message",
+]
 
 
 class Event:
@@ -24,6 +32,14 @@ class MessageReceived(Event):
 
     def __repr__(self) -> str:
         return f"MessageReceived({self.data!r}, is_text={self.is_text})"
+
+
+def make_message(data: bytes, is_text: bool) -> MessageReceived:
+    """Make a :class:`MessageReceived`, faster than its constructor: one is made for each message."""
+    event = MessageReceived.__new__(MessageReceived)
+    event.data = data
+    event.is_text = is_text
+    return event
 
 
 class PingReceived(Event):

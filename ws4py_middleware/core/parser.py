@@ -12,24 +12,58 @@ import struct
 from typing import TYPE_CHECKING
 
 from ..exc import FrameTooLargeException, PolicyViolation, ProtocolException, WebSocketException
+from .assembly import Assembly
 from .counts import Counts
-from .events import CloseReceived, Event, MessageReceived, PingReceived, PongReceived
+from .events import CloseReceived, Event, MessageReceived, PingReceived, PongReceived, make_message
 from .frames import MAX_CONTROL_PAYLOAD, check_opcode, unpack_close
-from .masking import apply_mask, rotate_key
+from .masking import unmask
 from .policy import Policy
-from .types import Buffer, Side
-from .utf8 import IncrementalUtf8, check_utf8
+from .types import Side
+from .utf8 import check_utf8, is_ascii
 
 if TYPE_CHECKING:
     from .extensions.base import Extension
 
 __all__ = ["Parser"]
 
-_unpack_16 = struct.Struct("!H").unpack_from
 _unpack_64 = struct.Struct("!Q").unpack_from
 
 #: What an event costs beside its payload, about.
 _EVENT_COST = 128
+
+#: From so many missing bytes on, they are read to where they belong.
+_ROOM_FROM = 16 * 1024
+
+#: A limit that is none: no length in a header is larger.
+_NO_LIMIT = 0x7FFFFFFFFFFFFFFF
+
+
+class _Partial:
+    """The message that is being put together, and the frame of it whose payload is not complete yet."""
+
+    __slots__ = (
+        "compressed",
+        "fin",
+        "fragments",
+        "is_text",
+        "key",
+        "message",
+        "offset",
+        "payload",
+        "remaining",
+    )
+
+    def __init__(self, is_text: bool, compressed: bool) -> None:
+        self.is_text = is_text
+        self.compressed = compressed
+        self.fragments = 0
+        self.message = Assembly(is_text)
+        # Where the payload of the frame goes; None between frames.
+        self.payload: Assembly | None = None
+        self.remaining = 0
+        self.offset = 0
+        self.key = b""
+        self.fin = False
 
 
 class Parser:
@@ -56,22 +90,13 @@ class Parser:
     __slots__ = (
         "_buffer",
         "_closed",
-        "_compressed",
         "_extension",
-        "_fin",
-        "_fragments",
         "_frame_limit",
-        "_is_text",
-        "_key",
         "_mask_bit",
         "_max_controls",
         "_max_fragments",
         "_max_message_size",
-        "_message",
-        "_offset",
-        "_payload",
-        "_remaining",
-        "_utf8",
+        "_partial",
         "bytes_received",
         "controls",
         "error",
@@ -92,28 +117,17 @@ class Parser:
         self.messages = self.bytes_received = self.packed = self.plain = 0
         #: Whether the last call stopped at its bounds, so that ``feed(b"")`` goes on.
         self.has_more = False
-        self.max_batch_frames = policy.turn_frames
-        self.max_batch_size = policy.receive_queue_size
+        self.max_batch_frames = _as_limit(policy.turn_frames)
+        self.max_batch_size = _as_limit(policy.receive_queue_size)
         self._mask_bit = 0x80 if side is Side.SERVER else 0
         self._extension = extension
-        self._frame_limit = policy.frame_limit
-        self._max_message_size = policy.max_message_size
-        self._max_fragments = policy.max_fragments
-        self._max_controls = policy.max_control_frames
+        self._frame_limit = _as_limit(policy.frame_limit)
+        self._max_message_size = _as_limit(policy.max_message_size)
+        self._max_fragments = _as_limit(policy.max_fragments)
+        self._max_controls = _as_limit(policy.max_control_frames)
         self._buffer = b""  # not parsed yet
         self._closed = False  # a Close frame ends the stream
-        # The message that is being put together; None between messages.
-        self._message: bytearray | None = None
-        self._is_text = False
-        self._compressed = False
-        self._fragments = 0
-        self._utf8: IncrementalUtf8 | None = None
-        # The data frame whose payload is not complete yet; None between frames.
-        self._payload: bytearray | None = None
-        self._remaining = 0
-        self._offset = 0
-        self._key = b""
-        self._fin = False
+        self._partial: _Partial | None = None  # None between messages
 
     def feed(self, data: bytes, max_frames: int | None = None) -> list[Event]:
         """
@@ -139,12 +153,53 @@ class Parser:
         try:
             used = self._parse(data, events, max_frames or self.max_batch_frames)
         except WebSocketException as error:
-            # Its frames would hold what they were about to parse, and this parser, in a cycle.
-            error.__traceback__ = error.__context__ = None
-            self.stop(error)
+            self._stop_at(error)
         else:
             if used < len(data) and not self._closed:
                 self._buffer = data[used:] if used else data
+        self.messages += len(events)
+        return events
+
+    def get_room(self, size: int) -> memoryview | None:
+        """
+        Return where the next bytes of a payload belong, so that they need not be copied there.
+
+        It is to be let go of before :meth:`room_filled`, or whatever else is called.
+
+        Args:
+            size: How much is asked for at most.
+
+        Returns:
+            ``None`` when no payload lacks so much that it is worth it.
+        """
+        partial = self._partial
+        if partial is None or partial.payload is None or partial.remaining < _ROOM_FROM:
+            return None
+        return partial.payload.get_room(size, partial.remaining)
+
+    def room_filled(self, size: int) -> list[Event]:
+        """
+        Take what was read into :meth:`get_room`, as :meth:`feed` does.
+
+        Args:
+            size: So many bytes.
+
+        Raises:
+            ValueError: There was not so much room.
+        """
+        events: list[Event] = []
+        partial = self._partial
+        if partial is None or partial.payload is None:
+            raise ValueError("there was no room to be filled")
+        try:
+            partial.payload.room_filled(size, partial.key, partial.offset)
+            self.bytes_received += size
+            partial.offset += size
+            partial.remaining -= size
+            if not partial.remaining:
+                self._end_frame(partial, events)
+        except WebSocketException as error:
+            self._stop_at(error)
         self.messages += len(events)
         return events
 
@@ -159,65 +214,80 @@ class Parser:
         """Parse nothing more, for what the peer did or for what the owner found."""
         self.error = error
         self.has_more = False
-        self._message = self._payload = None
+        self._partial = None
+
+    def _stop_at(self, error: WebSocketException) -> None:
+        # Its frames would hold what they were about to parse, and this parser, in a cycle.
+        error.__traceback__ = error.__context__ = None
+        self.stop(error)
 
     def _parse(self, data: bytes, events: list[Event], frames: int) -> int:
         """Parse whole frames, and what there is of the last one; return how many bytes were used."""
         position = 0
         end = len(data)
         budget = self.max_batch_size
+        limit = self._frame_limit
         mask_bit = self._mask_bit
-        if self._payload is not None:
+        if self._partial is not None and self._partial.payload is not None:
             position = self._continue_frame(data, 0, end, events)
-        while frames > 0 and budget >= 0 and end - position >= 2 and not self._closed:
+        while frames > 0 and budget >= 0 and end - position >= 2:
             first = data[position]
             size = data[position + 1]
-            # Most frames: a whole unfragmented message of up to 125 bytes, masked or not as it must be.
-            if (first == 0x81 or first == 0x82) and size & 0x80 == mask_bit and self._message is None:
-                size &= 0x7F
-                start = position + 2
-            else:
+            # Most frames are whole unfragmented messages, masked or not as they must be.
+            is_plain = first == 0x81 or first == 0x82
+            if not is_plain or size & 0x80 != mask_bit or self._partial is not None:
+                is_plain = False
                 self._check_head(first, size)
-                size &= 0x7F
-                start = position + 2
-            if size >= 126:
-                if end - position < (4 if size == 126 else 10):
+            size &= 0x7F
+            start = position + 2
+            if size == 126:
+                if end - position < 4:
                     break
-                size, start = self._read_size(data, position + 2, size)
+                size = data[start] << 8 | data[start + 1]
+                if size < 126:
+                    raise ProtocolException(f"a length of {size} in 16 bits; the shortest form must be used")
+                start += 2
+            elif size == 127:
+                if end - position < 10:
+                    break
+                size = _read_long(data, start)
+                start += 8
             if first & 0x08:
                 used = self._control_frame(data, first, start, size, end, events)
                 if not used:
                     break
                 position = used
                 frames -= 1
+                if self._closed:
+                    return position
                 continue
+            if size > limit or not is_plain:
+                self._check_size(first, size)
             if mask_bit:
                 start += 4
                 if start > end:
-                    self._check_size(first, size)
                     break
-            self._check_size(first, size)
             frames -= 1
-            stop = start + size
-            if stop <= end and self._message is None and (first == 0x81 or first == 0x82):
-                payload = data[start:stop]
-                if mask_bit and size:
-                    payload = apply_mask(payload, data[start - 4 : start])
-                if first == 0x81 and not payload.isascii():
+            # Not start + size <= end: more may be announced than can be counted.
+            if size <= end - start and (is_plain or (first & 0x80 and self._partial is None)):
+                position = start + size
+                payload = unmask(data, start, position) if mask_bit else data[start:position]
+                if not is_plain:
+                    payload = self._inflate(payload, True, 0)
+                if first & 0x0F == 0x1 and not is_ascii(payload):
                     check_utf8(payload)
-                events.append(MessageReceived(payload, first == 0x81))
+                events.append(make_message(payload, first & 0x0F == 0x1))
                 self.controls = 0
-                position = stop
-                budget -= size + _EVENT_COST
+                budget -= len(payload) + _EVENT_COST
                 continue
             self._begin_frame(first, size, data[start - 4 : start] if mask_bit else b"")
-            before = len(events)
+            count = len(events)
             position = self._continue_frame(data, start, end, events)
-            if len(events) > before:
-                message = events[-1]
+            if len(events) > count:
+                message = events[count]
                 assert isinstance(message, MessageReceived)
                 budget -= len(message.data) + _EVENT_COST
-        self.has_more = (frames <= 0 or budget < 0) and position < end and not self._closed
+        self.has_more = (frames <= 0 or budget < 0) and position < end
         return position
 
     # --- the header step -------------------------------------------------------------
@@ -239,43 +309,22 @@ class Parser:
             if second & 0x7F > MAX_CONTROL_PAYLOAD:
                 raise ProtocolException(f"a control frame of more than {MAX_CONTROL_PAYLOAD} bytes")
         elif opcode:
-            if self._message is not None:
+            if self._partial is not None:
                 raise ProtocolException("a new message begins before the last one is complete")
-        elif self._message is None:
+        elif self._partial is None:
             raise ProtocolException("a continuation frame without a message to continue")
-
-    @staticmethod
-    def _read_size(data: bytes, position: int, size: int) -> tuple[int, int]:
-        """Read an extended length; return it and where it ends."""
-        if size == 126:
-            size = _unpack_16(data, position)[0]
-            if size < 126:
-                raise ProtocolException(f"a length of {size} in 16 bits; the shortest form must be used")
-            return size, position + 2
-        size = _unpack_64(data, position)[0]
-        if size >> 63:
-            raise ProtocolException("the most significant bit of a 64 bit length is set")
-        if size < 0x10000:
-            raise ProtocolException(f"a length of {size} in 64 bits; the shortest form must be used")
-        return size, position + 8
 
     def _check_size(self, first: int, size: int) -> None:
         """Check the announced length of a data frame, and the number of frames in its message."""
-        limit = self._frame_limit
-        if limit is not None and size > limit:
-            raise FrameTooLargeException(f"a frame of {size} bytes; at most {limit} are taken")
-        message = self._message
-        if message is not None:
-            limit = self._max_message_size
-            if limit is not None and len(message) + size > limit and not self._compressed:
-                raise FrameTooLargeException(f"a message of more than {limit} bytes")
+        if size > self._frame_limit:
+            raise FrameTooLargeException(f"a frame of {size} bytes; at most {self._frame_limit} are taken")
+        partial = self._partial
+        if partial is not None:
+            if size > self._max_message_size - len(partial.message) and not partial.compressed:
+                raise FrameTooLargeException(f"a message of more than {self._max_message_size} bytes")
             # A last frame without a payload only says that the ones before it were all.
             is_full_stop = first & 0x80 and not size
-            if (
-                self._max_fragments is not None
-                and self._fragments >= self._max_fragments
-                and not is_full_stop
-            ):
+            if partial.fragments >= self._max_fragments and not is_full_stop:
                 raise FrameTooLargeException(f"a message of more than {self._max_fragments} frames")
 
     # --- control frames --------------------------------------------------------------
@@ -289,19 +338,17 @@ class Parser:
         stop = start + size
         if stop > end:
             return 0
-        payload = data[start:stop]
-        if self._mask_bit:
-            payload = apply_mask(payload, data[start - 4 : start])
+        payload = unmask(data, start, stop) if self._mask_bit else data[start:stop]
         opcode = first & 0x0F
         if opcode == 0x8:
             code, reason = unpack_close(payload)
             self._closed = True
-            self._message = None
+            self._partial = None
             self.messages -= 1  # an event that is none
             events.append(CloseReceived(code, reason))
             return stop
         self.controls += 1
-        if self._max_controls is not None and self.controls > self._max_controls:
+        if self.controls > self._max_controls:
             raise PolicyViolation(f"more than {self._max_controls} control frames in a row")
         self.messages -= 1
         events.append(PingReceived(payload) if opcode == 0x9 else PongReceived(payload))
@@ -310,65 +357,65 @@ class Parser:
     # --- data frames that are fragments, compressed, or not complete yet ----------------
 
     def _begin_frame(self, first: int, size: int, key: bytes) -> None:
-        if first & 0x0F:
-            self._message = bytearray()
-            self._is_text = first & 0x0F == 0x1
-            self._compressed = bool(first & 0x40)
-            self._fragments = 0
-            if self._is_text:
-                self._utf8 = IncrementalUtf8()
-        self._fragments += 1
+        partial = self._partial
+        if partial is None:
+            partial = self._partial = _Partial(first & 0x0F == 0x1, bool(first & 0x40))
+        partial.fragments += 1
         self.controls = 0
-        self._fin = bool(first & 0x80)
+        partial.fin = bool(first & 0x80)
         # An uncompressed payload goes straight into the message.
-        self._payload = bytearray() if self._compressed else self._message
-        self._remaining = size
-        self._offset = 0
-        self._key = key
+        partial.payload = Assembly(False) if partial.compressed else partial.message
+        partial.remaining = size
+        partial.offset = 0
+        partial.key = key
 
     def _continue_frame(self, data: bytes, position: int, end: int, events: list[Event]) -> int:
         """Take what there is of the current frame's payload; return how far."""
-        payload = self._payload
-        assert payload is not None
-        size = min(self._remaining, end - position)
+        partial = self._partial
+        assert partial is not None
+        assert partial.payload is not None
+        size = min(partial.remaining, end - position)
         if size:
-            chunk = data[position : position + size]
-            if self._key:
-                chunk = apply_mask(chunk, rotate_key(self._key, self._offset))
-            if not self._compressed and self._is_text:
-                self._check_text(chunk)
-            payload += chunk
-            self._offset += size
-            self._remaining -= size
-        if not self._remaining:
-            self._payload = None
-            self._end_frame(payload, events)
-        return position + size
+            stop = position + size
+            partial.remaining -= size
+            partial.payload.append_masked(
+                data, position, stop, partial.key, partial.offset, partial.remaining
+            )
+            partial.offset += size
+            position = stop
+        if not partial.remaining:
+            self._end_frame(partial, events)
+        return position
 
-    def _end_frame(self, payload: bytearray, events: list[Event]) -> None:
-        message = self._message
-        assert message is not None
-        data: Buffer = message
-        if self._compressed:
-            assert self._extension is not None
-            limit = self._max_message_size
-            room = None if limit is None else limit - len(message)
-            inflated = self._extension.decode_frame(payload, self._fin, room)
-            self.packed += len(payload)
-            self.plain += len(inflated)
-            if self._is_text:
-                self._check_text(inflated)
-            if self._fin and not message:
-                data = inflated  # as it is in most cases; it is not copied
-            else:
-                message += inflated
-        if self._fin:
-            if self._is_text:
-                self._check_text(b"", final=True)
-            self._message = None
-            self._utf8 = None
-            events.append(MessageReceived(bytes(data), self._is_text))
+    def _end_frame(self, partial: _Partial, events: list[Event]) -> None:
+        message = partial.message
+        payload, partial.payload = partial.payload, None
+        if partial.compressed:
+            assert payload is not None
+            message.append(self._inflate(payload.finish(), partial.fin, len(message)))
+        if partial.fin:
+            self._partial = None
+            events.append(make_message(message.finish(), partial.is_text))
 
-    def _check_text(self, chunk: bytes, final: bool = False) -> None:
-        assert self._utf8 is not None
-        self._utf8.feed(chunk, final)
+    def _inflate(self, payload: bytes, fin: bool, size: int) -> bytes:
+        """Decode the payload of a frame, whose message has ``size`` bytes so far."""
+        assert self._extension is not None
+        limit = self._max_message_size
+        data = self._extension.decode_frame(payload, fin, None if limit == _NO_LIMIT else limit - size)
+        self.packed += len(payload)
+        self.plain += len(data)
+        return data
+
+
+def _read_long(data: bytes, position: int) -> int:
+    """Read a length of 64 bits."""
+    size: int = _unpack_64(data, position)[0]
+    if size >> 63:
+        raise ProtocolException("the most significant bit of a 64 bit length is set")
+    if size < 0x10000:
+        raise ProtocolException(f"a length of {size} in 64 bits; the shortest form must be used")
+    return size
+
+
+def _as_limit(value: int | None) -> int:
+    return _NO_LIMIT if value is None else min(value, _NO_LIMIT)

@@ -15,9 +15,12 @@ import codecs
 
 from ..exc import TextFrameEncodingException
 
-__all__ = ["IncrementalUtf8", "check_utf8"]
+__all__ = ["IncrementalUtf8", "check_utf8", "is_ascii"]
 
 _utf_8_decode = codecs.utf_8_decode
+
+#: Tell whether bytes are all ASCII, as most texts are, which then need no other check.
+is_ascii = bytes.isascii
 
 
 def check_utf8(data: bytes | bytearray) -> None:

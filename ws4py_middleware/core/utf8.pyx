@@ -9,7 +9,7 @@ from libc.string cimport memcpy
 
 from ..exc import TextFrameEncodingException
 
-__all__ = ["IncrementalUtf8", "check_utf8"]
+__all__ = ["IncrementalUtf8", "check_utf8", "is_ascii"]
 
 
 cdef inline int _sequence(const uint8_t *data, Py_ssize_t size) noexcept nogil:
@@ -54,22 +54,27 @@ cdef inline int _sequence(const uint8_t *data, Py_ssize_t size) noexcept nogil:
     return length
 
 
+cdef inline Py_ssize_t _skip_ascii(const uint8_t *data, Py_ssize_t i, Py_ssize_t size) noexcept nogil:
+    """Return where the first byte is that is not ASCII, from ``i`` on; two words at a time."""
+    cdef uint64_t word, more
+    while i + 16 <= size:
+        memcpy(&word, data + i, 8)
+        memcpy(&more, data + i + 8, 8)
+        if (word | more) & 0x8080808080808080U:
+            break
+        i += 16
+    while i < size and data[i] < 0x80:
+        i += 1
+    return i
+
+
 cdef Py_ssize_t check_bytes(const uint8_t *data, Py_ssize_t size) noexcept nogil:
     """Return how many bytes are whole sequences, and the rest may become one; -1 when it may not."""
     cdef Py_ssize_t i = 0
-    cdef uint64_t word, more
     cdef int length
     while i < size:
         if data[i] < 0x80:
-            # Most text; two words at a time.
-            while i + 16 <= size:
-                memcpy(&word, data + i, 8)
-                memcpy(&more, data + i + 8, 8)
-                if (word | more) & 0x8080808080808080U:
-                    break
-                i += 16
-            while i < size and data[i] < 0x80:
-                i += 1
+            i = _skip_ascii(data, i, size)
             continue
         length = _sequence(data + i, size - i)
         if length <= 0:
@@ -86,6 +91,12 @@ cdef _refuse(const uint8_t *data, Py_ssize_t size, bint final):
     except UnicodeDecodeError as error:
         raise TextFrameEncodingException(f"text is not UTF-8: {error.reason}") from None
     raise TextFrameEncodingException("text is not UTF-8: surrogates are not allowed")
+
+
+cpdef bint is_ascii(bytes data):
+    """Tell whether bytes are all ASCII, as most texts are, which then need no other check."""
+    cdef const uint8_t *octets = <const uint8_t *>PyBytes_AS_STRING(data)
+    return _skip_ascii(octets, 0, PyBytes_GET_SIZE(data)) == PyBytes_GET_SIZE(data)
 
 
 cpdef check_utf8(data):
