@@ -188,7 +188,7 @@ def track(pool: GEventWebSocketPool) -> tuple[Peer, Ending, Any]:
     return Peer(client), websocket, pool.track(websocket)
 
 
-def test_tracked_websocket_runs_in_the_greenlet_that_is_returned() -> None:
+def test_tracked_websocket_has_the_greenlet_that_is_returned() -> None:
     pool = GEventWebSocketPool()
     peer, websocket, greenlet = track(pool)
     with peer:

@@ -38,10 +38,6 @@ def serve_a_new_client(server: Server) -> float:
     return time.perf_counter() - began
 
 
-#: P21's 12 KiB are for what has no thread; under gevent each has a greenlet, whose stacks are the most of it.
-MOST_OF_A_GREENLET = 14 * KiB
-
-
 def connect_silently(server: Server, stack: contextlib.ExitStack) -> list[Peer]:
     return [stack.enter_context(Peer(server.connect())) for _ in range(2000)]
 
@@ -93,7 +89,7 @@ def test_p21_new_client_is_served_beside_2000_silent_and_1000_idle(kind: str) ->
             factor=f"{factor:.1f}",
         )
     assert slowest <= 0.25 * factor
-    assert each <= (MOST_OF_A_GREENLET if kind == GEVENT else 12 * KiB)
+    assert each <= 12 * KiB
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -43,7 +43,7 @@ _LEAVE_TIMEOUT = 0.2
 
 class GEventWebSocketPool(Pool):  # type: ignore[misc, unused-ignore]  # its base has no types
     """
-    The greenlets of WebSockets, one each.
+    The greenlets of WebSockets, one each: it stands for the connection, whose hooks run in the manager's.
 
     Args:
         size: Most WebSockets; the next are refused with 503.
@@ -54,7 +54,7 @@ class GEventWebSocketPool(Pool):  # type: ignore[misc, unused-ignore]  # its bas
 
     @property
     def manager(self) -> GreenletManager:
-        """What runs the WebSockets in this pool's greenlets."""
+        """What runs the WebSockets of this pool."""
         if self._manager is None:
             self._manager = GreenletManager(spawn=self.spawn)
             self._manager.max_connections = self.size
