@@ -51,6 +51,23 @@ def test_library_that_is_not_there_is_said_to_be_so(monkeypatch: pytest.MonkeyPa
         get_library.__wrapped__()
 
 
+@pytest.mark.parametrize("name", LIBRARIES)
+@pytest.mark.parametrize("bits", range(9, 16))
+def test_decompressor_has_the_window_that_was_asked_for(name: str, bits: int) -> None:
+    packer = zlib.compressobj(9, wbits=-15)
+    block, distance = bytes(range(250)), 2 ** min(bits + 1, 14)
+    near, far = (
+        packer.compress(data) + packer.flush(zlib.Z_SYNC_FLUSH) for data in (block + bytes(distance), block)
+    )
+    decompressor = LIBRARIES[name].make_decompressor(bits)
+    assert decompressor.decompress(near, 2**15) == block + bytes(distance)
+    if bits == 15:
+        assert decompressor.decompress(far, 2**15) == block
+    else:
+        with pytest.raises(LIBRARIES[name].error, match="too far back"):
+            decompressor.decompress(far, 2**15)
+
+
 # --- compressors that are lent -----------------------------------------------------------------------
 
 
