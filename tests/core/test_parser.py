@@ -275,6 +275,7 @@ def test_payload_that_does_not_inflate(payload: bytes) -> None:
     check(masked(BINARY, payload, rsv=4), [], 1007, compressed=True)
 
 
+@pytest.mark.cpython
 @pytest.mark.parametrize(
     ("wire", "extension"),
     [

@@ -24,6 +24,9 @@ MIN_BITS = 9
 #: The environment variable that chooses.
 _CHOICE = "WS4PY_MIDDLEWARE_ZLIB"
 
+#: Run-length coding. PyPy's zlib knows it by no name.
+_RLE: int = getattr(zlib, "Z_RLE", 3)
+
 #: Most compressors of one kind that wait for a message: so many threads compress at once without a new one.
 _MAX_FREE = 4
 
@@ -84,7 +87,7 @@ class Library:
         if bits >= MIN_BITS:
             return self.compressobj(level, zlib.DEFLATED, -bits, mem_level)
         # There is no raw window of 8 bits. Run-length coding never looks back further than one byte.
-        return self.compressobj(level, zlib.DEFLATED, -MIN_BITS, mem_level, zlib.Z_RLE)
+        return self.compressobj(level, zlib.DEFLATED, -MIN_BITS, mem_level, _RLE)
 
     def make_decompressor(self, bits: int) -> Decompressor:
         """Return a decompressor of raw streams, for a window of 9 to 15 bits."""
