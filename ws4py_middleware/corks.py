@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from .native import get_ident
 
-__all__ = ["Cork", "Corkable", "find_cork", "flush"]
+__all__ = ["Cork", "Corkable", "find_cork", "flush", "hold", "let_go"]
 
 logger = logging.getLogger("ws4py_middleware")
 
@@ -43,6 +43,18 @@ os.register_at_fork(after_in_child=_corks.clear)
 def find_cork() -> list[Any] | None:
     """Return the list onto which the calling thread puts what it holds back; most have none."""
     return _corks.get(get_ident()) if _corks else None
+
+
+def hold() -> list[Any]:
+    """Hold back what the calling thread sends to many from now on, on the list that is returned."""
+    return _corks.setdefault(get_ident(), [])
+
+
+def let_go(ident: int) -> None:
+    """Let everything leave that a thread holds back, and hold back nothing more of it; from any thread."""
+    held = _corks.pop(ident, None)
+    if held is not None:
+        flush(held)
 
 
 class Cork:

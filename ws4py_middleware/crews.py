@@ -21,6 +21,7 @@ class GreenletCrew:
     # What the loop asks of a crew, as of one of threads: a class that waits stops nobody, and is not watched.
     slow: ClassVar[dict[type, float]] = {}
     asleep = False
+    hands_on = True
 
     def __init__(self) -> None:
         self.rounds = 0
@@ -59,7 +60,7 @@ class GreenletCrew:
         if self.leader is not who:
             return False
         self.leader = None
-        self.running, self.leads = [], False
+        self.running, self.leads, self.round = [], False, []
         return True
 
     def disown(self) -> None:

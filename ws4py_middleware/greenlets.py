@@ -25,6 +25,7 @@ with needs("gevent", "gevent", __name__):
     from gevent.event import Event
     from gevent.exceptions import LoopExit
 
+from .corks import let_go
 from .crews import GreenletCrew
 from .leading import Leading
 from .link import Link
@@ -238,6 +239,8 @@ class GreenletManager(Leading):
         crew.running, crew.leads = [], False
         if crew.round:
             self._put_off(crew, crew.round[crew.place :])
+            crew.round = []
+        let_go(get_thread())  # what it has sent to many does not wait for it
         try:
             link.hold(id(leader))
         except Exception as error:  # noqa: BLE001 - a fault of ours costs one connection, not all
@@ -268,11 +271,13 @@ class GreenletManager(Leading):
 
     def _give_turns(self, crew: GreenletCrew, running: list[Link]) -> bool:
         """Give all that are ready their turn; return whether this is still the leader."""
-        crew.round = self._take_rest(crew) if crew.rest else self._open_poller().wait(0)
-        crew.place = 0
-        if not self._give_round(crew, running):
+        poller = self._poller
+        ready = self._take_rest(crew) if crew.rest else [] if poller is None else poller.wait(0)
+        if len(ready) > _PORTION:
+            if not self._give_portions(crew, running, ready):
+                return False
+        elif ready and self._dispatch(ready, crew, running) is not None:
             return False
-        crew.round = []
         if self._turns and self._take_turns(crew, running) is not None:
             return False
         if self._turns or crew.rest:
@@ -281,18 +286,18 @@ class GreenletManager(Leading):
             self._rest()
         return True
 
-    def _give_round(self, crew: GreenletCrew, running: list[Link]) -> bool:
+    def _give_portions(self, crew: GreenletCrew, running: list[Link], ready: list[tuple[int, int]]) -> bool:
         until = monotonic() + _TURNS_TIME
-        ready = crew.round
-        while crew.place < len(ready):
-            place = crew.place
-            crew.place = place + _PORTION
-            portion = ready[place : place + _PORTION]
-            if self._dispatch(portion, crew, running) is not None:  # type: ignore[arg-type]  # as ours
+        for end in range(_PORTION, len(ready) + _PORTION, _PORTION):
+            # Whoever has to hand the loop on in the middle of it puts these off.
+            crew.round, crew.place = ready, end
+            portion = ready[end - _PORTION : end]
+            if self._dispatch(portion, crew, running) is not None:
                 return False
             if monotonic() >= until:
-                self._put_off(crew, ready[crew.place :])
+                self._put_off(crew, ready[end:])
                 break
+        crew.round = []
         return True
 
     def _put_off(self, crew: GreenletCrew, ready: list[tuple[int, int]]) -> None:

@@ -25,6 +25,8 @@ from collections import deque
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
+from .corks import let_go
+
 if TYPE_CHECKING:
     from .leading import Leading
     from .link import Link
@@ -85,6 +87,8 @@ class Crew:
         self.slow: dict[type, float] = {}
         #: The threads in which callbacks run.
         self.idents: set[int] = set()
+        #: Whether the loop is handed on when a handler blocks.
+        self.hands_on = manager.max_threads > 1 and manager.handon_after is not None
         #: Set when the run is over: nobody leads any more.
         self.ended = threading.Event()
         self._manager = manager
@@ -324,6 +328,8 @@ class Crew:
             else:
                 self._stalled = link
                 slowest = self._find_slowest()
+                if self._leader is not None:
+                    let_go(self._leader.ident)
         if slowest is not None:
             self._warn(slowest)
         elif hired is not None and not self._hire(hired):
@@ -345,6 +351,7 @@ class Crew:
             self.slow[type(link.handler)] = now
         # Else it has just begun another turn: that does no harm, but proves nothing against its handler.
         link.hold(former.ident)
+        let_go(former.ident)  # what it has sent to many does not wait for it
         hand.leads = True
         # A list of its own: the former leader is to find out that its own is empty.
         hand.running = self._running = []

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from .dispatching import dispatch
 from .handon import Crew
 from .link import Link
 from .native import Lock, get_ident
@@ -139,28 +140,9 @@ class Leading(Registry):
         when = self._timers.next()
         return None if when is None else max(when - monotonic(), 0)
 
-    def _dispatch(self, ready: list[tuple[int, int]], crew: Crew, running: list[Link]) -> Link | None:
-        links, slow = self._links, crew.slow
-        for fd, events in ready:
-            link = links.get(fd)
-            if link is None:
-                self._dispatch_other(fd)
-                continue
-            if link.held:
-                self._tend(link, events)
-                continue
-            if slow and events != WRITE and type(link.handler) in slow and crew.give(link):
-                continue
-            running.append(link)
-            try:
-                link.on_ready(events)
-            except Exception as error:  # noqa: BLE001 - a fault of ours costs one connection, not all
-                link.on_fault(error)
-            try:
-                running.pop()
-            except IndexError:
-                return link  # another thread has taken the loop, and so the rest of the round
-        return None
+    def _dispatch(self, ready: list[tuple[int, int]], crew: Any, running: list[Link]) -> Link | None:
+        """Give those who are ready their turn; see :func:`.dispatching.dispatch`."""
+        return dispatch(self, ready, crew, running)
 
     def _tend(self, link: Link, events: int) -> None:
         """See to a link that another thread has: it is not read from, but it may be sent to."""

@@ -1,4 +1,3 @@
-cimport cython
 from cpython.pythread cimport PyThread_type_lock
 
 
@@ -7,7 +6,6 @@ cpdef double monotonic() except? -1
 cpdef unsigned long get_ident() noexcept
 
 
-@cython.final
 cdef class Lock:
     cdef unsigned long owner
     cdef int depth

@@ -6,7 +6,6 @@ The same as ``native.py``, without Python's calls.
 
 import time
 
-cimport cython
 
 from cpython.pythread cimport (
     NOWAIT_LOCK,
@@ -49,7 +48,6 @@ cpdef unsigned long get_ident() noexcept:
     return PyThread_get_thread_ident()
 
 
-@cython.final
 cdef class Lock:
     """
     The lock of one connection: who has it may take it again.

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Sized
 from typing import Any
 
-from .core.deadlines import NEVER
 from .core.machine import Machine
 from .core.policy import Policy
 from .core.prepared import PreparedMessage
@@ -198,7 +197,8 @@ class Outgoing:
                 return
         finally:
             lock.release()
-        self._send(conn.send_message, data, is_text)
+        machine: Any = conn  # whose methods are Python's
+        self._send(machine.send_message, data, is_text)
 
     def send_fragment(self, data: Buffer, is_text: bool, *, first: bool, fin: bool) -> None:
         """Send one fragment, as :meth:`send_message`; nothing of it is ever dropped."""
@@ -216,7 +216,8 @@ class Outgoing:
             cork = find_cork()
             if cork is not None and self.cork_prepared(message, cork):
                 return True
-            return self._send(self.conn.send_prepared, message, waits=False)
+            machine: Any = self.conn
+            return self._send(machine.send_prepared, message, waits=False)
         except ConnectionClosed:
             return False
 
@@ -402,7 +403,7 @@ class Outgoing:
                     return
                 is_all = sent == size
                 # The clock is asked only where somebody waits for what the network takes.
-                is_quiet = is_all and conn.deadlines.write_due == NEVER and conn.is_open()
+                is_quiet = is_all and conn.deadlines.is_taking() and conn.is_open()
                 conn.data_sent(sent, 0.0 if is_quiet else monotonic())
                 if not is_all:
                     self.blocked = True

@@ -23,14 +23,13 @@ exactly once, whatever happens. ``send()`` may be called from any thread.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .core.connection import Connection
 from .core.policy import Policy
-from .core.prepared import PreparedMessage
 from .core.types import Buffer, Side, State
 from .direct import CallersLoop, SourceTransport
 from .exc import find_leaving_code
@@ -40,12 +39,9 @@ from .hub.membership import InRooms
 from .hub.replay import SUBPROTOCOL, Replay, replaying_link
 from .link import Link
 from .messaging import (
-    CloseControlMessage,
     Message,
-    PingControlMessage,
-    PongControlMessage,
 )
-from .payloads import check_pieces, check_text
+from .sending import deliver, send
 from .streaming import Stream
 
 if TYPE_CHECKING:
@@ -155,40 +151,8 @@ class WebSocket(InRooms):
 
     # --- sending -------------------------------------------------------------------------
 
-    def send(self, payload: str | Buffer | Message | Iterable[Any], binary: bool = False) -> None:
-        """
-        Send a message. Safe from any thread; frames never interleave.
-
-        When more than ``policy.write_high_water`` bytes wait for the peer, the
-        call waits too (``queue_policy="block"``). A hook that the manager calls
-        cannot wait: from ``policy.write_limit`` on, the connection is closed with 1013.
-
-        Args:
-            payload: str and bytes are one frame; a message is sent as what it is;
-                of any other iterable each item is one frame of a fragmented message.
-            binary: Send it as a binary message. Bytes are text otherwise, as in ws4py.
-
-        Raises:
-            ConnectionClosed: The connection has ended, or is about to.
-            ValueError: The payload is of another type, or is to be text and is not UTF-8.
-        """
-        link = self._link or self._ensure_link()
-        if isinstance(payload, str):
-            link.send_message(payload.encode(), not binary)
-        elif isinstance(payload, bytes | bytearray | memoryview):
-            # A view may have items of several bytes, and what it views may change while it waits.
-            data = bytes(payload)
-            if not binary:
-                check_text(data)
-            link.send_message(data, not binary)
-        elif isinstance(payload, Message):
-            self._send_message(link, payload)
-        elif hasattr(payload, "__iter__") and not isinstance(payload, Mapping):
-            self._send_fragments(link, payload, binary)
-        else:
-            raise ValueError(
-                f"a message is str, bytes, a Message or an iterable, not {type(payload).__name__}"
-            )
+    send = send
+    deliver = deliver
 
     def ping(self, message: str | Buffer = b"") -> None:
         """
@@ -215,48 +179,6 @@ class WebSocket(InRooms):
             ValueError: The code may not be sent, :rfc:`6455#section-7.4`.
         """
         self._ensure_link().close(code, reason)
-
-    def deliver(self, message: PreparedMessage) -> bool:
-        """Take a message that goes to many; never wait and never raise. Return whether it was queued."""
-        link = self._link
-        return link is not None and link.send_prepared(message)
-
-    def _send_message(self, link: Link, message: Message) -> None:
-        if isinstance(message, CloseControlMessage):
-            link.close(message.code or None, str(message))
-        elif isinstance(message, PingControlMessage):
-            link.ping(message.data)
-        elif isinstance(message, PongControlMessage):
-            link.pong(message.data)
-        elif message.is_text:
-            if not message.completed:
-                check_text(message.data)  # not one that was received
-            link.send_message(message.data, True)
-        elif message.is_binary:
-            link.send_message(message.data, False)
-        else:
-            raise ValueError(f"{message!r} is neither text nor binary, and no control message")
-
-    def _send_fragments(self, link: Link, chunks: Iterable[Any], binary: bool) -> None:
-        pieces = check_pieces(chunks, not binary)
-        if not link.begin_fragments():
-            link.send_message(b"".join(pieces), not binary)
-            return
-        first = True
-        last: bytes | None = None
-        try:
-            for piece in pieces:
-                if last is not None:
-                    link.send_fragment(last, not binary, first=first, fin=False)
-                    first = False
-                last = piece
-            link.send_fragment(last or b"", not binary, first=first, fin=True)
-        except BaseException:
-            if not first:
-                link.abandon_fragments()
-            raise
-        finally:
-            link.end_fragments()
 
     # --- receiving -----------------------------------------------------------------------
 

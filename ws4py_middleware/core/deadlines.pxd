@@ -1,4 +1,4 @@
-cdef double NEVER
+cdef double _NEVER
 
 
 cdef class Deadlines:
@@ -13,6 +13,7 @@ cdef class Deadlines:
     cdef public bint lifetime_over
 
     cpdef next(self)
+    cpdef bint is_taking(self)
     cpdef message_received(self, double now)
     cpdef write_blocked(self, double now)
     cpdef write_done(self)

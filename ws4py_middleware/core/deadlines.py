@@ -12,10 +12,10 @@ import math
 
 from .policy import Policy
 
-__all__ = ["NEVER", "Deadlines", "Due"]
+__all__ = ["Deadlines", "Due"]
 
 #: The time of what has none: later than all others, so that it needs no question of its own.
-NEVER = math.inf
+_NEVER = math.inf
 
 #: How long a closed connection waits for the peer's FIN, so that closing the
 #: socket does not reset it and take our last Close frame away.
@@ -59,23 +59,23 @@ class Deadlines:
     def __init__(self, policy: Policy, now: float, *, keepalive: bool = True) -> None:
         self._policy = policy
         interval = policy.ping_interval if keepalive else None
-        self._ping = NEVER if interval is None else now + interval
-        self._pong = NEVER
-        #: When the network has to have taken something; :data:`NEVER`: nobody waits for that.
-        self.write_due = NEVER
-        self._close = NEVER
-        self._idle = NEVER if policy.idle_timeout is None else now + policy.idle_timeout
+        self._ping = _NEVER if interval is None else now + interval
+        self._pong = _NEVER
+        #: When the network has to have taken something; infinity: nobody waits for that.
+        self.write_due = _NEVER
+        self._close = _NEVER
+        self._idle = _NEVER if policy.idle_timeout is None else now + policy.idle_timeout
         #: Whether ``policy.max_lifetime`` has passed, and nobody has agreed to another.
         self.lifetime_over = False
-        self._life = NEVER if policy.max_lifetime is None else now + policy.max_lifetime
-        self._paused = NEVER  # since then
+        self._life = _NEVER if policy.max_lifetime is None else now + policy.max_lifetime
+        self._paused = _NEVER  # since then
 
     def next(self) -> float | None:
         """Return the earliest deadline, or ``None``."""
         when = min(self._ping, self.write_due, self._close, self._life)
-        if self._paused == NEVER:
+        if self._paused == _NEVER:
             when = min(when, self._pong, self._idle)
-        return None if when == NEVER else when
+        return None if when == _NEVER else when
 
     def take_due(self, now: float) -> Due | None:
         """
@@ -91,15 +91,15 @@ class Deadlines:
         if self.write_due <= now:
             self.end()
             return Due.WRITE_TIMEOUT
-        if self._paused == NEVER:
+        if self._paused == _NEVER:
             if self._pong <= now:
-                self._pong = self._ping = NEVER
+                self._pong = self._ping = _NEVER
                 return Due.PING_TIMEOUT
             if self._idle <= now:
-                self._idle = NEVER
+                self._idle = _NEVER
                 return Due.IDLE_TIMEOUT
         if self._life <= now:
-            self._life = NEVER
+            self._life = _NEVER
             self.lifetime_over = True
         if self._ping <= now:
             interval = self._policy.ping_interval
@@ -111,16 +111,16 @@ class Deadlines:
 
     def ping_sent(self, now: float) -> None:
         """A keepalive ping is on its way; a pong is due unless one already was."""
-        if self._pong == NEVER and self._policy.ping_timeout is not None:
+        if self._pong == _NEVER and self._policy.ping_timeout is not None:
             self._pong = now + self._policy.ping_timeout
 
     def pong_received(self) -> None:
         """The keepalive ping was answered."""
-        self._pong = NEVER
+        self._pong = _NEVER
 
     def message_received(self, now: float) -> None:
         """The peer said something of its own."""
-        if self._idle != NEVER:
+        if self._idle != _NEVER:
             assert self._policy.idle_timeout is not None
             self._idle = now + self._policy.idle_timeout
 
@@ -137,16 +137,20 @@ class Deadlines:
 
     def write_done(self) -> None:
         """All bytes were taken."""
-        self.write_due = NEVER
+        self.write_due = _NEVER
+
+    def is_taking(self) -> bool:
+        """Tell whether the network is waited for no longer than it takes: nothing is stuck."""
+        return self.write_due == _NEVER
 
     @property
     def is_write_blocked(self) -> bool:
         """Whether :meth:`write_blocked` is in force."""
-        return self.write_due != NEVER
+        return self.write_due != _NEVER
 
     def pause(self, now: float) -> None:
         """Nothing is read for now: what the peer says is not seen, and it is not blamed for that."""
-        if self._paused == NEVER:
+        if self._paused == _NEVER:
             self._paused = now
 
     def resume(self, now: float) -> None:
@@ -156,19 +160,19 @@ class Deadlines:
         They have what was left of their time, not the whole of it again: a peer that
         has us pause all the time would never be found out.
         """
-        paused, self._paused = self._paused, NEVER
-        if paused == NEVER:
+        paused, self._paused = self._paused, _NEVER
+        if paused == _NEVER:
             return
-        if self._pong != NEVER and self._policy.ping_timeout is not None:
+        if self._pong != _NEVER and self._policy.ping_timeout is not None:
             self._pong += now - max(paused, self._pong - self._policy.ping_timeout)
-        if self._idle != NEVER and self._policy.idle_timeout is not None:
+        if self._idle != _NEVER and self._policy.idle_timeout is not None:
             self._idle += now - max(paused, self._idle - self._policy.idle_timeout)
 
     def close_sent(self, now: float) -> None:
         """The closing handshake began; nothing else has a deadline now, and this one does not move."""
-        self._ping = self._pong = self._idle = self._life = NEVER
+        self._ping = self._pong = self._idle = self._life = _NEVER
         timeout = self._policy.close_timeout
-        if self._close == NEVER and timeout is not None:
+        if self._close == _NEVER and timeout is not None:
             self._close = now + timeout
 
     def linger(self, now: float) -> None:
@@ -178,4 +182,4 @@ class Deadlines:
 
     def end(self) -> None:
         """Nothing is waited for any more."""
-        self._ping = self._pong = self._idle = self._life = self.write_due = self._close = NEVER
+        self._ping = self._pong = self._idle = self._life = self.write_due = self._close = _NEVER

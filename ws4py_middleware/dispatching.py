@@ -1,0 +1,64 @@
+"""A round of a manager's loop: who is ready has a turn, one after the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .corks import flush, hold, let_go
+from .link import Link
+from .native import get_ident, monotonic
+from .pollers import WRITE
+
+if TYPE_CHECKING:
+    from .leading import Leading
+
+__all__ = ["dispatch"]
+
+# How long the rest of a round may take before what was sent to many does not wait for its end; seconds.
+_HELD_TIME = 0.001
+
+
+def dispatch(manager: Leading, ready: list[tuple[int, int]], crew: Any, running: list[Link]) -> Link | None:
+    """
+    Give each connection that is ready its turn.
+
+    Args:
+        ready: What the poller has told: descriptors, and what they are ready for.
+        crew: The threads, or greenlets, of the manager.
+        running: Where the link whose turn it is stands, for the crew to take it out.
+
+    Returns:
+        The link in whose turn the loop was handed on to another thread, and so the rest of the round.
+    """
+    links, slow = manager._links, crew.slow
+    ident = get_ident()
+    # What is sent to many leaves at the end of the round, in one piece for each; or when a handler blocks.
+    held = hold() if crew.hands_on else []
+    began = monotonic()
+    try:
+        for fd, events in ready:
+            link = links.get(fd)
+            if link is None:
+                manager._dispatch_other(fd)
+                continue
+            if link.held:
+                manager._tend(link, events)
+                continue
+            if slow and events != WRITE and type(link.handler) in slow and crew.give(link):
+                continue
+            running.append(link)
+            try:
+                link.on_ready(events)
+            except Exception as error:  # noqa: BLE001 - a fault of ours costs one connection, not all
+                link.on_fault(error)
+            try:
+                running.pop()
+            except IndexError:
+                return link
+            if held and monotonic() - began > _HELD_TIME:
+                flush(held)
+    finally:
+        let_go(ident)
+        if held:
+            flush(held)  # it was taken off the books, while this thread had it in its hands
+    return None

@@ -1,0 +1,32 @@
+cimport cython
+
+from .native cimport get_ident, monotonic
+from .outgoing cimport Outgoing
+
+cdef object _text, _binary
+cdef int _UNTIMED
+
+
+cdef class Incoming(Outgoing):
+    cdef public object handler
+    cdef public bint _crossed, _hung_up, _read_due, _told_opened
+    cdef public Py_ssize_t _turn_bytes
+    cdef public double _turn_time
+
+    cpdef on_ready(self, int events)
+    cpdef on_readable(self)
+    cpdef on_writable(self)
+    cpdef on_hangup(self)
+    cpdef turn(self, bint readable=*)
+    cpdef _go_on(self)
+    @cython.locals(now=double)
+    cpdef double _take_in(self, bint readable) except? -1
+    cpdef _recv(self)
+    cpdef _receive(self, bytes data, double now)
+    cpdef _frames(self)
+    @cython.locals(untimed=int, elapsed=double)
+    cpdef _dispatch(self, double began)
+    cpdef _tell_other(self, event)
+    cpdef _tell_opened(self)
+    cpdef _handler_failed(self, error)
+    cpdef _conclude(self, bint tell=*)

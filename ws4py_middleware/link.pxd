@@ -1,0 +1,11 @@
+from .incoming cimport Incoming
+from .native cimport monotonic
+
+
+cdef class Link(Incoming):
+    cdef public object on_closed
+    cdef public bint has_thread
+
+    cpdef _tell_opened(self)
+    cpdef _handler_failed(self, error)
+    cpdef _conclude(self, bint tell=*)

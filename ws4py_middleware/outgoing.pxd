@@ -1,0 +1,38 @@
+cimport cython
+
+from .core.machine cimport Machine
+from .corks cimport find_cork
+from .handover.nowait cimport PlainSocket
+from .native cimport Lock, get_ident, monotonic
+
+
+cdef class Outgoing:
+    cdef object __weakref__
+    cdef public object transport, loop, timer, ended_at
+    cdef public Machine conn
+    cdef public PlainSocket _plain
+    cdef public Lock _lock
+    cdef public Py_ssize_t _high_water
+    cdef public long _busy, _fragmenter
+    cdef public long held
+    cdef public int fd
+    cdef public bint blocked, paused, released, is_corked, keeps_oldest, turn_due
+    cdef public bint _is_threaded, _told_closed, _half_closed
+    cdef public object _error, _inbox, _waiters, _fragmenters
+
+    cpdef long _current(self) except? 0
+    @cython.locals(machine=object)
+    cpdef send_message(self, data, bint is_text)
+    @cython.locals(machine=object)
+    cpdef bint send_prepared(self, message) except -1
+    cpdef bint cork_prepared(self, message, list cork) except -1
+    cpdef uncork(self)
+    cpdef _flush_unless_corked(self)
+    @cython.locals(size=Py_ssize_t, sent=Py_ssize_t, is_all=bint, is_quiet=bint)
+    cpdef _flush(self)
+    cpdef Py_ssize_t _write(self, data) except -1
+    cpdef _settle(self)
+    cpdef _schedule(self)
+    cpdef _again(self)
+    cpdef _update(self)
+    cpdef bint _must_pause(self) except -1
