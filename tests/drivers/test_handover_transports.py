@@ -32,7 +32,7 @@ from tests.drivers.handover_pairs import (
     tls_pair,
 )
 from tests.servers import server_context, wait_for
-from ws4py_middleware.handover import TLSTransport, Transport, from_socket, take
+from ws4py_middleware.handover import TLSTransport, Transport, from_socket, take, transports
 
 __all__ = ["flavour", "pair", "tls_pair"]
 
@@ -344,3 +344,26 @@ def test_options_are_set(pair: Pair) -> None:
         assert twin.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert twin.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     assert not os.get_blocking(transport.fileno())
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        ("127.0.0.1", 80),
+        ("0.0.0.1", 1),
+        ("255.255.255.255", 65535),
+        ("::1", 443),
+        ("2001:db8::ff00:42:8329", 0),
+        ("::ffff:192.0.2.1", 65535),
+        ("fe80::1%interface", 80),
+        "/run/app.sock",
+        b"\0abstract",
+        "",
+    ],
+)
+def test_address_that_is_kept_small_is_the_same(address: Any) -> None:
+    is_ipv6 = isinstance(address, tuple) and ":" in address[0]
+    kept: Any = transports._pack_address((*address, 0, 7) if is_ipv6 else address)
+    assert (transports._unpack_address(kept) if isinstance(kept, int) else kept) == address
+    if isinstance(address, tuple) and "%" not in address[0]:
+        assert isinstance(kept, int)

@@ -67,12 +67,12 @@ class Transport(PlainSocket):
         self.gevent = gevent
         self._owner = owner
         self._local_address: Address = None
-        self._peer_address: Address = None
+        self._peer_address: Address | int = None
         self.setup()
 
     def __repr__(self) -> str:
         kind = f"{'gevent ' if self.gevent else ''}{'TLS' if self.tls else 'plain'}"
-        return f"<{type(self).__name__} {kind} fd={self.fileno()} peer={self._peer_address!r}>"
+        return f"<{type(self).__name__} {kind} fd={self.fileno()} peer={self.peer_address!r}>"
 
     def setup(self) -> None:
         """
@@ -89,7 +89,7 @@ class Transport(PlainSocket):
             if sock.family in (socket.AF_INET, socket.AF_INET6):
                 sockopt(sock, socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with contextlib.suppress(OSError):
-            self._peer_address = _address(_socket.socket.getpeername(sock))
+            self._peer_address = _pack_address(_socket.socket.getpeername(sock))
 
     def fileno(self) -> int:
         """Return the descriptor to poll; -1 once closed."""
@@ -162,7 +162,8 @@ class Transport(PlainSocket):
     @property
     def peer_address(self) -> Address:
         """The peer's end of the connection, also after the end; None when it was lost before the start."""
-        return self._peer_address
+        address = self._peer_address
+        return _unpack_address(address) if isinstance(address, int) else address
 
     def _release(self) -> None:
         owner, self._owner = self._owner, None
@@ -352,3 +353,24 @@ def _address(value: Any) -> Address:
     if isinstance(value, tuple):
         return value[0], value[1]
     return value  # type: ignore[no-any-return]  # the str of a Unix socket
+
+
+def _pack_address(value: Any) -> Address | int:
+    """Make the address of a peer small: each connection has one, and hardly anybody asks for it."""
+    address = _address(value)
+    if not isinstance(address, tuple):
+        return address
+    host, port = address
+    try:
+        packed = _socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+    except OSError:  # the name of an interface behind it
+        return address
+    # The one before it keeps zeros at the front.
+    return int.from_bytes(b"\x01" + packed + port.to_bytes(2, "big"), "big")
+
+
+def _unpack_address(number: int) -> tuple[str, int]:
+    data = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    end = len(data) - 2
+    packed, port = data[1:end], int.from_bytes(data[end:], "big")
+    return _socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed), port
