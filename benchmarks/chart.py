@@ -25,13 +25,14 @@ SHOWN = {
 }
 #: Longer bars are cut here, and say so.
 LONGEST = 10.0
-WIDTH, NAMES, PANEL, GAP = 960, 250, 190, 46
+WIDTH, NAMES, PANEL, GAP = 1032, 366, 165, 54
 ROW, BAR, TOP, FOOT = 22, 13, 74, 34
 STYLE = """
 text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill: #1f2328; }
 .title { font-size: 15px; font-weight: 600; }
 .quiet { fill: #59636e; }
 .ours { font-weight: 600; }
+.ground { fill: #ffffff; }
 .bar { fill: #afb8c1; }
 .bar.ours { fill: #0969da; }
 .limit { stroke: #1f2328; stroke-dasharray: 3 3; }
@@ -39,6 +40,7 @@ text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3; }
   .quiet { fill: #9198a1; }
+  .ground { fill: #0d1117; }
   .bar { fill: #57606a; }
   .bar.ours { fill: #4493f8; }
   .limit { stroke: #e6edf3; }
@@ -53,7 +55,7 @@ def _rows(results: Results) -> list[tuple[str, str, list[float | None]]]:
     for server in SERVERS:
         ratios = [results.value(scenario, server.name, "ratio") for scenario in SHOWN]
         if server.name != LIMIT_NAME and any(ratio is not None for ratio in ratios):
-            rows.append((server.name, server.title.replace("**", ""), ratios))
+            rows.append((server.name, server.title.replace("**ours**", "ws4py_middleware"), ratios))
 
     def mean(row: tuple[str, str, list[float | None]]) -> tuple[int, float]:
         known = [ratio for ratio in row[2] if ratio]
@@ -68,7 +70,7 @@ def _short(title: str) -> str:
     while "(" in text:
         before, _, rest = text.partition("(")
         text = before.rstrip() + rest.partition(")")[2]
-    return text if len(text) <= 40 else text[:39].rstrip(" ,") + "…"
+    return text if len(text) <= 48 else text[:47].rstrip(" ,") + "…"
 
 
 def _bar(x: float, y: float, ratio: float | None, kind: str) -> list[str]:
@@ -103,6 +105,7 @@ def render(results: Results) -> str:
         f'<title id="title">{escape(TITLE)}</title>',
         f'<desc id="desc">{escape(_say(rows))}</desc>',
         f"<style>{STYLE}</style>",
+        f'<rect class="ground" width="{WIDTH}" height="{height}"/>',
         f'<text class="title" x="12" y="24">{escape(TITLE)}</text>',
     ]
     lefts = [NAMES + number * (PANEL + GAP) for number in range(len(SHOWN))]

@@ -24,6 +24,23 @@ CPU time is user and system time of the *server process* for each message: less 
 the same load from the same generator, a program in C, which compares what comes back with what it sent.
 Server and generator have a core each. Servers are started afresh in each round and take turns in each
 scenario; the median of the rounds counts. A ratio is the server's CPU time over the limit's, in the same run.
+
+```console
+$ pip install -e '.[bench]'
+$ python -m benchmarks all --write-docs             # three rounds, about twelve minutes
+$ python -m benchmarks all --write-docs --resume    # goes on where that was interrupted
+$ python -m benchmarks echo --servers ours-gthread,picows --write-docs    # these two and the limit, merged
+$ python -m benchmarks blocking rooms --write-docs  # what `all` leaves out
+```
+
+It needs a C compiler, zlib's headers for compressed messages, and Node with `ws` for that row. Two cores are
+enough; nothing else should use them. `benchmarks/lineup.py` is who is measured, `benchmarks/apps` is how:
+
+* Every library has the limits lifted that would end the measurement (16 MiB a message, 4096 connections that
+  wait), and else what it has by itself. Those that compress only on demand are told to in `deflate` alone.
+* picows' listeners, gevent-websocket, flask-sock and ws4py do not compress.
+* uWebSockets is the library in the wheel of socketify, driven by a few lines of C; its row has no JSON.
+* uvicorn with wsproto and ws4py on CherryPy are echoed and held idle only.
 """
 _OVERVIEW = [each.name for each in [*ECHO, JSON, *BROADCAST, CONNECT]]
 _ASGI = [each.name for each in [*ECHO, JSON, *BROADCAST]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import sys
 from collections.abc import Callable
@@ -36,6 +37,15 @@ def _missing_node() -> list[str]:
 
 def _below(path: Path) -> str:
     return str(path.relative_to(ROOT))
+
+
+def _uwebsockets(port: int, connections: int) -> list[str]:
+    found = importlib.util.find_spec("socketify")
+    assert found is not None
+    assert found.origin is not None
+    folder = Path(found.origin).parent
+    library = folder / "libsocketify_linux_amd64.so"
+    return [str(build("uwsecho", str(library), f"-Wl,-rpath,{folder}")), str(port)]
 
 
 _OURS = ("gunicorn", "werkzeug")
@@ -98,6 +108,7 @@ LIMIT = Server(
     lambda port, n: [str(build("rawecho")), str(port)],
     http=False,
     python=False,
+    json=False,
     many=True,
 )
 #: What compression is compared with, and what an ASGI application is.
@@ -107,21 +118,28 @@ WEBSOCKETS = Server(
     _script("websockets_asyncio"),
     ("websockets",),
     deflate=True,
-    many=True,
 )
 BASE = Server("uvicorn", "uvicorn, a raw ASGI application", _uvicorn("raw_asgi"), _UVICORN, deflate=True)
 SERVERS = [
     LIMIT,
     *OURS,
     Server(
+        "uwebsockets",
+        "uWebSockets (C++), without Python",
+        _uwebsockets,
+        ("socketify",),
+        deflate=True,
+        python=False,
+        json=False,
+    ),
+    Server(
         "socketify",
         "socketify (uWebSockets), handlers in Python",
         _script("socketify_server"),
         ("socketify",),
         deflate=True,
-        many=True,
     ),
-    Server("picows", "picows, uvloop", _script("picows_server"), ("picows", "uvloop"), http=False, many=True),
+    Server("picows", "picows, uvloop", _script("picows_server"), ("picows", "uvloop")),
     Server("aiohttp", "aiohttp, uvloop", _script("aiohttp_server"), ("aiohttp", "uvloop"), deflate=True),
     WEBSOCKETS,
     Server(
@@ -144,7 +162,7 @@ SERVERS = [
         "uvicorn with wsproto, the same",
         _uvicorn("raw_asgi", "--ws", "wsproto"),
         (*_UVICORN, "wsproto"),
-        deflate=True,
+        variant=True,
     ),
     Server("tornado", "tornado", _script("tornado_server"), ("tornado",), deflate=True),
     Server(
@@ -172,5 +190,7 @@ SERVERS = [
         forks=True,
     ),
     Server("ws4py", "ws4py, wsgiref", _script("ws4py_wsgiref"), ("ws4py",)),
-    Server("ws4py-cherrypy", "ws4py, CherryPy", _script("ws4py_cherrypy"), ("ws4py", "cherrypy")),
+    Server(
+        "ws4py-cherrypy", "ws4py, CherryPy", _script("ws4py_cherrypy"), ("ws4py", "cherrypy"), variant=True
+    ),
 ]

@@ -47,9 +47,12 @@ class Held(NamedTuple):
         return _parse(answer)
 
 
-def build(name: str) -> Path:
+def build(name: str, *libraries: str) -> Path:
     """
     Return the compiled program ``c/NAME.c``, compiling it first when the source is new.
+
+    Args:
+        libraries: What it is linked with, as the compiler is told.
 
     Raises:
         LoadError: There is no C compiler, or the source does not compile.
@@ -58,10 +61,8 @@ def build(name: str) -> Path:
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if not compiler:
         raise LoadError("no C compiler: install gcc (Debian: apt install build-essential)")
-    parts = [source, *sorted(SOURCES.glob(f"{name}_*.h"))]
-    digest = hashlib.sha256(b"".join(part.read_bytes() for part in parts) + compiler.encode()).hexdigest()[
-        :16
-    ]
+    parts = [part.read_bytes() for part in (source, *sorted(SOURCES.glob(f"{name}_*.h")))]
+    digest = hashlib.sha256(b"".join([*parts, *map(str.encode, (compiler, *libraries))])).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ws4py_middleware-benchmarks"
     program = cache / f"{name}-{digest}"
     if program.exists():
@@ -69,7 +70,7 @@ def build(name: str) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     fresh = cache / f"{program.name}.{os.getpid()}"
     # zlib is wanted for compressed echoes only; without its header everything else still works.
-    attempts = (["-lz"], ["-DWITHOUT_ZLIB"]) if name == "wsload" else ([],)
+    attempts = (["-lz"], ["-DWITHOUT_ZLIB"]) if name == "wsload" else (list(libraries),)
     complaint = ""
     for flags in attempts:
         command = [compiler, "-O2", "-march=native", "-o", str(fresh), str(source), *flags]
@@ -151,13 +152,5 @@ def hold(
 
 
 def cpu_us_per_message(result: dict[str, Any]) -> float:
-    """
-    Return the microseconds of CPU that one message cost the server.
-
-    ``schedstat`` counts nanoseconds of the threads that are there; on a kernel without it, and where threads
-    come and go with connections, user and system time in clock ticks must do.
-    """
-    precise = float(result["srv_us_per_msg"])
-    if precise and result["mode"] != "connect":
-        return precise
-    return float((result["srv_user"] + result["srv_sys"]) * 1e6 / result["msg_s"])
+    """Return the microseconds of CPU that one message cost the server."""
+    return float(result["srv_us_per_msg"])

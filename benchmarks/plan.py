@@ -34,7 +34,7 @@ __all__ = ["MEMBERS", "SECTIONS", "Section", "Task", "carry_out", "make_tasks", 
 #: Connections that a server of a fleet must have room for.
 MEMBERS = max(scenario.connections for scenario in BROADCAST)
 #: Seconds that it takes to start a server and to stop it.
-START = 1.2
+START = 0.8
 #: Where many seconds are needed however short the others are.
 LONG = 3.0
 
@@ -68,14 +68,14 @@ class Section:
 
 _BY_NAME = {each.name: each for each in [*ECHO, *BROADCAST, JSON, DEFLATE_SCENARIO, BUSY_SCENARIO, CONNECT]}
 SECTIONS = [
-    Section("echo", tuple(each.name for each in ECHO), 0.35),
-    Section("json", (JSON.name,), 0.35),
-    Section("broadcast", tuple(each.name for each in BROADCAST), 1.2),
-    Section("connect", (CONNECT.name,), 0.3),
-    Section("deflate", (DEFLATE_SCENARIO.name,), START + 0.35),
-    Section("busy", (BUSY_SCENARIO.name,), START + 0.5),
-    Section("idle", tuple(IDLE), 6.5, most=1),
-    Section("parser", tuple(parsers.CASES), 0.3),
+    Section("echo", tuple(each.name for each in ECHO), 0.15),
+    Section("json", (JSON.name,), 0.15),
+    Section("broadcast", tuple(each.name for each in BROADCAST), 0.9),
+    Section("connect", (CONNECT.name,), 0.15, most=2),
+    Section("deflate", (DEFLATE_SCENARIO.name,), START + 0.15),
+    Section("busy", (BUSY_SCENARIO.name,), START + 0.15, most=2),
+    Section("idle", tuple(IDLE), 4.5, most=1),
+    Section("parser", tuple(parsers.CASES), 0.5, most=1),
     Section("blocking", ("blocking",), 12.0, most=5, in_all=False),
     Section("rooms", ("rooms",), 22.0, most=3, in_all=False),
 ]

@@ -64,7 +64,9 @@ class Scenario:
     def suits(self, server: Server) -> bool:
         """Say whether it can be asked of `server`."""
         told = dict(self.environ)
-        if DEFLATE in told and not server.deflate:
+        if (DEFLATE in told and not server.deflate) or (self.path == "/json" and not server.json):
+            return server.name == LIMIT_NAME and DEFLATE not in told
+        if server.variant and self.name not in {each.name for each in ECHO}:
             return False
         return server.compared and (server.python or BUSY not in told or server.name == LIMIT_NAME)
 
@@ -117,8 +119,8 @@ IDLE = {"idle": 3000, "idle10k": 10_000}
 class Window:
     """How long a measurement takes: seconds of warming up, then seconds that count."""
 
-    warm: float = 0.1
-    seconds: float = 0.4
+    warm: float = 0.05
+    seconds: float = 0.3
 
 
 Lend = Callable[[Server], AbstractContextManager[Running]]

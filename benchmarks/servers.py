@@ -57,7 +57,9 @@ class Server:
     http: bool = True
     sleeps: bool = False  # it has a path whose handler blocks
     compared: bool = True  # it is measured where all are
+    variant: bool = False  # it is measured as an echo, and its idle connections are, and that is enough
     deflate: bool = False  # it compresses, when it is asked to
+    json: bool = True  # its handler reads and writes JSON, when it is asked to
     python: bool = True  # it has an interpreter's lock
     many: bool = False  # it is measured with the larger number of idle connections, too
     path: str = "/echo"  # where there is a WebSocket

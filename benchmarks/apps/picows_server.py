@@ -69,7 +69,7 @@ def route(request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListen
     listeners = {b"/echo": Echo, b"/broadcast": Broadcast, b"/json": Json}
     listener = listeners.get(request.path)
     if listener is None:
-        response = WSUpgradeResponse.create_error_response(200, b"hello\n")
+        response = WSUpgradeResponse.create_ok_response(b"hello\n")
         return WSUpgradeResponseWithListener(response, None)
     return listener()
 

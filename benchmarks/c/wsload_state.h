@@ -1,8 +1,6 @@
 // wsload_state.h - what the load generator knows, and its histogram of latencies.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>

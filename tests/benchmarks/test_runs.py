@@ -47,12 +47,11 @@ def test_every_scenario_is_measured_under_gunicorn(tmp_path: Path) -> None:
     "name", ["ours-sync", "ours-gthread-pure", "ours-gevent", "ours-cherrypy", "ours-asgi"]
 )
 def test_every_entrance_is_measured(tmp_path: Path, name: str) -> None:
-    samples = measure(tmp_path / "run.jsonl", {name}, {"e100", "json", "bcast", "connect"})
+    samples = measure(tmp_path / "run.jsonl", {name}, {"e100", "json", "bcast"})
     assert [(sample.scenario, sample.error) for sample in samples] == [
         ("e100", None),
         ("json", None),
         ("bcast", None),
-        ("connect", None),
     ]
 
 
@@ -64,16 +63,33 @@ def test_idle_connections_are_weighed(tmp_path: Path) -> None:
     assert sample.values["rss_kib"] * 50 == pytest.approx(sample.values["all_mib"] * 1024)
 
 
-def test_rounds_servers_take_turns_and_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
-    samples = measure(tmp_path / "run.jsonl", {"parser-ours", "parser-ws4py"}, {"small", "one64K"}, rounds=2)
-    order = [(sample.round, sample.scenario) for sample in samples if sample.server == "parser-ours"]
-    assert order == [(0, "small"), (0, "one64K"), (1, "small"), (1, "one64K")]
-    record = Record.resume(tmp_path / "run.jsonl", RUN)
+def test_tasks_servers_take_turns_in_every_round() -> None:
     tasks = make_tasks(
-        SECTIONS, lambda scenario, server: server == "parser-ours", 2, WINDOW, Cores(None, None)
+        SECTIONS,
+        lambda scenario, server: server in {"c", "websockets"} and scenario in {"e1", "p16", "idle"},
+        2,
+        WINDOW,
+        Cores(None, None),
     )
-    left = next(remaining for _, remaining in carry_out(tasks, record, Cores(None, None)))
-    assert {task.scenario for task in left} == {"one1M"}
+    order = [(task.round, task.scenario, task.server) for task in tasks if task.section == "echo"]
+    one = [("e1", "c"), ("e1", "websockets"), ("p16", "c"), ("p16", "websockets")]
+    assert order == [(number, *each) for number in (0, 1) for each in one]
+    assert {task.round for task in tasks if task.section == "idle"} == {0}
+
+
+def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
+    samples = measure(tmp_path / "run.jsonl", {"c"}, {"e1", "e100"}, rounds=2)
+    order = [(0, "e1"), (0, "e100"), (1, "e1"), (1, "e100")]
+    assert [(sample.round, sample.scenario) for sample in samples] == order
+    tasks = make_tasks(
+        SECTIONS,
+        lambda scenario, server: server == "c" and scenario in {"e1", "p16"},
+        1,
+        WINDOW,
+        Cores(None, None),
+    )
+    ((sample, left),) = carry_out(tasks, Record.resume(tmp_path / "run.jsonl", RUN), Cores(None, None))
+    assert (sample.scenario, list(left)) == ("p16", [])
     assert plan.seconds_left(left) < plan.seconds_left(tasks)
 
 
