@@ -17,7 +17,8 @@ from ..core.types import Buffer
 from ..messaging import Message
 from .backplane import Backplane, Envelope
 from .catchup import CatchUp
-from .entries import BARE, MARKED, PLAIN, Entry, KeptMessage, make_entry
+from .entries import BARE, MARKED, PLAIN, KeptMessage, make_entry
+from .fanout import fan_out
 from .history import Keeper, KeepingBackplane, MemoryHistory
 from .members import Member, Receiver, check_info, check_room, make_id
 from .messages import prepare
@@ -256,12 +257,12 @@ class Hub:
         if backplane is None:
             kept = here.kept
             if kept is None or not kept.keeps(room):
-                return _deliver(room, seats, prepared)
+                return fan_out(room, seats, prepared)
             keep = functools.partial(
                 kept.append, room, bytes(prepared.data), prepared.is_text, tuple(excluded or ())
             )
             return here.catchup.publish(room, keep)
-        count = len(seats) if backplane.echoes(room) else _deliver(room, seats, prepared)
+        count = len(seats) if backplane.echoes(room) else fan_out(room, seats, prepared)
         backplane.publish(room, bytes(prepared.data), prepared.is_text, tuple(excluded or ()))
         return count
 
@@ -280,7 +281,7 @@ class Hub:
         exclude = envelope.exclude
         if exclude:
             seats = [seat for seat in seats if seat.member.id not in exclude]
-        return _deliver(envelope.room, seats, PreparedMessage(envelope.payload, envelope.is_text))
+        return fan_out(envelope.room, seats, PreparedMessage(envelope.payload, envelope.is_text))
 
     def _vanish(self, room: str, member_id: str, info: Mapping[str, Any]) -> None:
         """Tell that a member has left whose process was killed; for a backplane."""
@@ -470,21 +471,6 @@ def _add(runs: list[Turns], turns: Turns, room: str, call: Callable[[], object])
 def _tell(callback: Callback, room: str, member: Member, receiver: Receiver) -> None:
     """Call a callback, whose member's WebSocket is there until then."""
     callback(room, member)
-
-
-def _deliver(room: str, seats: list[Seat], prepared: PreparedMessage) -> int:
-    count = 0
-    entry: Entry | None = None
-    for _, receiver, cursor in seats:
-        try:
-            if cursor is None:
-                count += bool(receiver.deliver(prepared))
-            else:
-                entry = entry or Entry(room, bytes(prepared.data), prepared.is_text)
-                count += cursor.take(entry)
-        except Exception:  # not a WebSocket's; one receiver's fault is not that of those behind it
-            logger.exception("a message could not be delivered to %r", receiver)
-    return count
 
 
 def _check_callback(callback: object) -> None:
