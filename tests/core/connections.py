@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.core.codec import codec
-from tests.core.wire import CLOSE, KEY, build_frame, describe, read_frames
+from tests.core.wire import CLOSE, KEY, build_frame, describe, joined, read_frames
 from ws4py_middleware.core.connection import Connection
 from ws4py_middleware.core.extensions.deflate import Deflate
 from ws4py_middleware.core.policy import DeflateOptions, Policy
@@ -52,8 +52,8 @@ def send(connection: Connection, now: float = 0.0) -> bytes:
     """Let the network take everything."""
     wire = b""
     while data := connection.data_to_send():
-        wire += data
-        connection.data_sent(len(data), now)
+        wire += joined(data)
+        connection.data_sent(len(joined(data)), now)
     assert connection.queued == 0
     return wire
 

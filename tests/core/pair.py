@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.core.wire import KEY, describe
+from tests.core.wire import KEY, describe, joined
 from ws4py_middleware.core.connection import Connection
 from ws4py_middleware.core.extensions.base import Extension
 from ws4py_middleware.core.policy import Policy
@@ -50,7 +50,7 @@ class End:
         """Let the network take ``size`` bytes of one piece, or all bytes of all pieces."""
         connection = self.connection
         taken = 0
-        while data := connection.data_to_send():
+        while data := joined(connection.data_to_send()):
             count = len(data) if size is None else min(size, len(data))
             self.wire += data[:count]
             connection.data_sent(count, now)

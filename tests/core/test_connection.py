@@ -24,6 +24,7 @@ from tests.core.memory import trace_memory
 from tests.core.pair import ConnectionPair
 from tests.core.wire import BINARY, KEY, TEXT, build_frame
 from ws4py_middleware.core.connection import TRANSITIONS, Connection, Step, random_mask_key
+from ws4py_middleware.core.policy import Policy
 from ws4py_middleware.core.prepared import PreparedMessage
 from ws4py_middleware.core.types import Side, State
 from ws4py_middleware.exc import ConnectionClosed
@@ -197,3 +198,37 @@ def test_work_of_a_connection_is_events_and_bytes_and_errors() -> None:
     assert works(server) == (True, True, False)
     assert server.next_event() is None
     assert works(server) == (False, False, False)
+
+
+# --- room for long payloads ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", [POLICY, POLICY.replace(idle_timeout=60.0)])
+def test_room_is_filled_and_the_message_is_there(policy: Policy) -> None:
+    server = make_server(policy)
+    payload = bytes(range(250)) * 400
+    wire = build_frame(BINARY, payload, key=KEY)
+    assert server.get_room(1000) is None
+    server.receive_data(build_frame(TEXT, b"first", key=KEY) + wire[:100], 0.0)
+    position = 100
+    while (room := server.get_room(30_000)) is not None:
+        size = len(room)
+        room[:] = wire[position : position + size]
+        room.release()
+        server.room_filled(size, 1.0)
+        position += size
+    server.receive_data(wire[position:], 2.0)
+    assert take(server) == [("text", b"first"), ("binary", payload)]
+    assert server.count().bytes_received == len(wire) + 11
+
+
+def test_room_of_a_connection_that_was_failed_meanwhile_is_nobodys() -> None:
+    server = make_server()
+    server.receive_data(build_frame(BINARY, bytes(50_000), key=KEY)[:100], 0.0)
+    room = server.get_room(10)
+    assert room is not None
+    room.release()
+    server.fail(1008, "enough", 0.0)
+    server.room_filled(10, 0.0)
+    assert server.get_room(10) is None
+    assert server.next_event() is None

@@ -128,3 +128,29 @@ def test_bytes_of_whole_messages_are_measured_and_the_end_always_passes(before: 
     end: list[Event] = [MessageReceived(bytes(101), False), CloseReceived(1000, "")]
     assert metered.meter.measure(end, 0.0) == end[1:]
     assert str(metered.meter.error) == "more than 100 bytes in 1 s"
+
+
+def test_bytes_that_were_read_into_the_room_count_too() -> None:
+    metered = Metered(byte_rate=Rate(60_000, burst=60_000))
+    assert metered.feed(build_frame(TEXT, b"a" * 100_000, key=KEY)[:100]) == []
+    for size, code in ((50_000, None), (20_000, 1008)):
+        room = metered.parser.get_room(size)
+        assert room is not None
+        room[:] = bytes(a ^ b for a, b in zip(b"a" * size, (KEY[2:] + KEY[:2]) * size, strict=False))
+        room.release()
+        assert metered.meter.fill(metered.parser, size, 0.0) == []
+        assert get_code(metered) == code
+
+
+def test_message_that_was_read_into_the_room_in_part_counts() -> None:
+    metered = Metered(message_rate=5, idle_timeout=10.0)
+    metered.feed(build_frame(TEXT, b"a" * 100_000, key=KEY)[:18])
+    room = metered.parser.get_room(60_000)
+    assert room is not None
+    room[:] = bytes(a ^ b for a, b in zip(b"a" * len(room), KEY * len(room), strict=False))
+    size = len(room)
+    room.release()
+    assert metered.meter.fill(metered.parser, size, 5.0) == []
+    assert metered.deadlines.next() == 10.0
+    assert metered.feed(build_frame(TEXT, b"a" * 100_000, key=KEY)[18 + size :], 6.0) == [b"a" * 100_000]
+    assert metered.deadlines.next() == 16.0

@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tests.core.wire import BINARY, KEY, TEXT, build_frame, joined
 from ws4py_middleware.core.extensions import get_factories
 from ws4py_middleware.core.extensions.base import Extension
 from ws4py_middleware.core.outbox import Outbox
 from ws4py_middleware.core.policy import DeflateOptions, Policy
 from ws4py_middleware.core.prepared import PreparedMessage
-from ws4py_middleware.core.types import Opcode
+from ws4py_middleware.core.types import Buffer, Opcode
 
 HIGH_WATER = 1000
 
@@ -32,8 +35,8 @@ def deflate(*, takeover: bool) -> Extension:
 def drain(outbox: Outbox) -> bytes:
     data = b""
     while wire := outbox.take():
-        data += bytes(wire)
-        assert outbox.sent(len(wire))
+        data += joined(wire)
+        assert outbox.sent(len(joined(wire)))
     assert outbox.queued == 0
     return data
 
@@ -82,8 +85,8 @@ def test_take_many_bytes_come_in_pieces_of_whole_frames() -> None:
         outbox.push_message(bytes(50_000), False)
     sizes = []
     while wire := outbox.take():
-        sizes.append(len(wire))
-        outbox.sent(len(wire))
+        sizes.append(len(joined(wire)))
+        outbox.sent(sizes[-1])
     assert sizes == [150_012, 100_008]
 
 
@@ -91,7 +94,7 @@ def test_take_a_large_frame_stands_alone() -> None:
     outbox = make()
     outbox.push_message(bytes(200_000), False)
     outbox.push_message(b"b", False)
-    assert len(outbox.take()) == 200_010
+    assert len(joined(outbox.take())) == 200_010
     assert drain(outbox)[-3:] == b"\x82\x01b"
 
 
@@ -100,10 +103,10 @@ def test_sent_in_part_the_rest_is_next() -> None:
     outbox.push_message(b"abc", True)
     outbox.take()
     assert not outbox.sent(0)
-    assert bytes(outbox.take()) == b"\x81\x03abc"
+    assert joined(outbox.take()) == b"\x81\x03abc"
     assert not outbox.sent(3)
     outbox.push_message(b"d", True)
-    assert bytes(outbox.take()) == b"bc"
+    assert joined(outbox.take()) == b"bc"
     assert outbox.queued == 5
     assert drain(outbox) == b"bc\x81\x01d"
 
@@ -173,7 +176,7 @@ def test_push_prepared_without_takeover_is_compressed_once() -> None:
     for outbox in boxes:
         outbox.push_prepared(message)
     assert boxes[0].take() is boxes[1].take()
-    assert bytes(boxes[0].take())[0] == 0xC1
+    assert joined(boxes[0].take())[0] == 0xC1
 
 
 def test_push_message_below_the_threshold_is_sent_as_it_is() -> None:
@@ -259,8 +262,143 @@ def test_any_cuts_of_the_network_keep_the_order() -> None:
         payload = b"%d" % number * (number % 9 + 1)
         outbox.push_message(payload, True)
         expected += b"\x81" + bytes([len(payload)]) + payload
-        wire = bytes(outbox.take())[:cut]
+        wire = joined(outbox.take())[:cut]
         assert expected.startswith(wire)
         expected = expected[len(wire) :]
         outbox.sent(len(wire))
     assert drain(outbox) == expected
+
+
+# --- large payloads, which are not copied -----------------------------------------------
+
+LARGE = 16 * 1024
+
+
+def lengths(wire: bytes | memoryview | list[Buffer]) -> list[int]:
+    return [len(part) for part in wire] if isinstance(wire, list) else [len(wire)]
+
+
+def test_large_payload_is_given_out_as_it_is_behind_its_head() -> None:
+    outbox = make()
+    payload = b"x" * LARGE
+    outbox.push_message(payload, False)
+    wire = outbox.take()
+    assert isinstance(wire, list)
+    assert wire == [b"\x82\x7e\x40\x00", payload]
+    assert wire[1] is payload
+    assert outbox.take() is wire
+    assert outbox.queued == 4 + LARGE
+    assert outbox.sent(4 + LARGE)
+    assert (outbox.queued, outbox.take()) == (0, b"")
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_large_payload_that_may_change_is_copied_at_once(kind: type) -> None:
+    outbox = make()
+    payload = bytearray(b"x" * LARGE)
+    outbox.push_message(kind(payload), False)
+    payload[:] = b"y" * LARGE
+    assert drain(outbox)[4:] == b"x" * LARGE
+
+
+def test_large_payload_of_a_client_is_masked_into_one_frame() -> None:
+    outbox = Outbox(None, lambda: KEY, HIGH_WATER)
+    outbox.push_message(b"x" * LARGE, False)
+    assert outbox.take() == build_frame(BINARY, b"x" * LARGE, key=KEY)
+
+
+def test_large_payloads_are_given_out_with_small_frames_around_them() -> None:
+    outbox = make()
+    outbox.push_message(b"1", True)
+    outbox.push_message(b"2", True)
+    outbox.push_message(b"x" * LARGE, True)
+    outbox.push_message(b"3", True)
+    outbox.push_message(b"y" * LARGE, True)
+    outbox.push_control(9, b"")
+    assert lengths(outbox.take()) == [3 + 3 + 4, LARGE, 3 + 4, LARGE, 2]
+    assert outbox.sent(0) is False
+    assert outbox.sent(5) is False
+    assert lengths(outbox.take()) == [5, LARGE, 7, LARGE, 2]
+    assert outbox.sent(5 + LARGE + 6) is False
+    assert lengths(outbox.take()) == [1, LARGE, 2]
+    assert outbox.sent(1 + LARGE) is False
+    assert outbox.take() == b"\x89\x00"
+    assert outbox.sent(2)
+    assert outbox.queued == 0
+
+
+def test_large_payloads_leave_in_pieces_of_about_128_kib_and_not_too_many_buffers() -> None:
+    outbox = make()
+    for _ in range(20):
+        outbox.push_message(b"x" * LARGE, True)
+    assert lengths(outbox.take()) == [4, LARGE] * 8
+    outbox.clear()
+    outbox.push_message(b"x" * LARGE, True)
+    for _ in range(3):
+        outbox.push_message(b"s", True)
+    assert lengths(outbox.take()) == [4, LARGE, 9]
+
+
+def test_large_payload_may_be_dropped_and_discarded() -> None:
+    outbox = make()
+    outbox.push_message(b"x" * LARGE, True)
+    outbox.push_message(b"second", True)
+    assert outbox.drop_oldest()
+    assert outbox.queued == 8
+    assert outbox.take() == b"\x81\x06second"
+    outbox.push_message(b"x" * LARGE, True)
+    outbox.push_control(8, b"")
+    outbox.discard()
+    assert outbox.queued == 8 + 2
+    assert drain(outbox) == b"\x81\x06second\x88\x00"
+    outbox.push_message(b"x" * LARGE, True)
+    outbox.discard()
+    assert (outbox.queued, outbox.take()) == (0, b"")
+
+
+def test_large_prepared_message_is_one_payload_for_all() -> None:
+    message = PreparedMessage(b"x" * LARGE, True)
+    wires = []
+    for _ in range(2):
+        outbox = make()
+        outbox.push_prepared(message)
+        wires.append(outbox.take())
+    assert wires[0] == wires[1]
+    assert wires[0][1] is wires[1][1] is message.data
+
+
+sizes = st.sampled_from([0, 1, 125, 126, 5000, LARGE - 1, LARGE, LARGE + 1, 70_000, 140_000])
+
+
+@given(
+    st.lists(st.tuples(sizes, st.booleans(), st.integers(0, 3)), min_size=1, max_size=12),
+    st.lists(st.sampled_from([0, 1, 3, 4, 5, 130, LARGE, LARGE + 4, 100_000]) | st.integers(0, 150_000)),
+)
+def test_any_partial_sends_give_exactly_the_bytes(
+    messages: list[tuple[int, bool, int]], cuts: list[int]
+) -> None:
+    outbox = make()
+    taken: list[bytes] = []
+    expected: list[bytes] = []
+    turns = iter([*cuts])
+
+    def write(cut: int | None) -> None:
+        wire = outbox.take()
+        data = joined(wire)
+        assert not isinstance(wire, list) or len(wire) > 1
+        count = len(data) if cut is None else min(cut, len(data))
+        if data:
+            taken.append(data[:count])
+            assert outbox.sent(count) == (count == len(data))
+
+    for number, (size, is_text, writes) in enumerate(messages):
+        payload = bytes([number]) * size
+        outbox.push_message(payload, is_text)
+        expected.append(build_frame(TEXT if is_text else BINARY, payload))
+        for _ in range(writes):
+            write(next(turns, 7))
+        assert outbox.queued == sum(map(len, expected)) - sum(map(len, taken))
+    while outbox.queued:
+        write(next(turns, None))
+    assert b"".join(taken) == b"".join(expected)
+    assert outbox.bytes_sent == sum(map(len, expected))

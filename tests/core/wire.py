@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 from ws4py_middleware.core.events import CloseReceived, Event, MessageReceived, PingReceived, PongReceived
 
@@ -16,6 +17,11 @@ CONT, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 #: The mask key of the examples in RFC 6455 section 5.7.
 KEY = bytes.fromhex("37fa213d")
+
+
+def joined(data: Any) -> bytes:
+    """Return what is given to the network in one buffer or in several."""
+    return b"".join(data) if isinstance(data, list) else bytes(data)
 
 
 def build_head(opcode: int, size: int, *, fin: bool = True, rsv: int = 0, key: bytes | None = None) -> bytes:

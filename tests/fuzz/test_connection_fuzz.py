@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.core.pair import ConnectionPair
-from tests.core.wire import KEY, PING, PONG, TEXT, build_frame, describe
+from tests.core.wire import KEY, PING, PONG, TEXT, build_frame, describe, joined
 from tests.fuzz.reference import Incomplete, Limits, Reader
 from tests.fuzz.reference import is_text as is_utf8
 from tests.fuzz.strategies import make_deflate, payloads, texts, wild_frames
@@ -292,7 +292,7 @@ class HostileMachine(RuleBasedStateMachine):
 
     @rule(size=sizes)
     def write(self, size: int | None) -> None:
-        data = self.connection.data_to_send()
+        data = joined(self.connection.data_to_send())
         assert data or not self.connection.queued
         if data:
             count = len(data) if size is None else min(size, len(data))

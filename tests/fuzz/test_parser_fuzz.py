@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from tests.core.wire import describe
+from tests.core.wire import describe, joined
 from tests.fuzz.reference import Limits, Outcome, read_stream
 from tests.fuzz.strategies import Stream, broken_streams, cuts, make_deflate, streams, wild_frames
 from ws4py_middleware.core.connection import Connection
@@ -65,7 +65,7 @@ def connect(stream: Stream, policy: Policy, pieces: list[bytes], taken: list[boo
         code = connection.close_code
         assert connection.close_sent is not None
         assert connection.close_sent[0] == code
-    while data := connection.data_to_send():
+    while data := joined(connection.data_to_send()):
         connection.data_sent(len(data), 0.0)
     assert connection.finished
     return Outcome(events, code)

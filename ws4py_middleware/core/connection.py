@@ -16,7 +16,7 @@ from __future__ import annotations
 import enum
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .counts import Counts
 from .events import CloseReceived, Event, MessageReceived, PingReceived, PongReceived
@@ -59,6 +59,9 @@ TRANSITIONS: dict[tuple[State, Step], State] = {
 # Looking a member of an enumeration up costs more than the comparison.
 _OPEN = State.OPEN
 _CLOSED = State.CLOSED
+
+#: One list for all that have none; nothing is ever put into it.
+_NO_EVENTS: list[Event] = []
 
 
 def random_mask_key() -> bytes:
@@ -103,9 +106,9 @@ class Connection(Machine):
         self._parser = Parser(side, policy, extension)
         self._controls_since = now
         # Incoming: events that were parsed and not taken yet, from _next on.
-        self._events: list[Event] = []
+        self._events = _NO_EVENTS
         self._next = 0
-        self._keepalive = Keepalive()
+        self._keepalive: Keepalive | None = None  # until there is a ping
 
     # --- receiving -------------------------------------------------------------------
 
@@ -125,11 +128,49 @@ class Connection(Machine):
             self._controls_since = now
             parser.controls = 0
         meter = self._meter
-        events = parser.feed(data, max_frames) if meter is None else meter.feed(parser, data, max_frames, now)
-        if self._next < len(self._events):
-            self._events = self._events[self._next :] + events
+        if meter is None:
+            self._add(parser.feed(data, max_frames))
         else:
-            self._events = events
+            self._add(meter.feed(parser, data, max_frames, now))
+
+    def get_room(self, size: int) -> memoryview | None:
+        """
+        Return where the next bytes from the network belong, so that they need not be copied there.
+
+        It is to be let go of (``release()``) before anything else is called here.
+
+        Args:
+            size: How much is asked for at most.
+
+        Returns:
+            ``None`` when there is no such place: what comes is for :meth:`receive_data`.
+        """
+        return None if self.state is _CLOSED else self._parser.get_room(size)
+
+    def room_filled(self, size: int, now: float) -> None:
+        """
+        Take what was read into :meth:`get_room`, as :meth:`receive_data` does.
+
+        Args:
+            size: So many bytes.
+            now: The time.
+
+        Raises:
+            ValueError: There was not so much room.
+        """
+        self._now = now
+        if self.state is _CLOSED:
+            return
+        meter = self._meter
+        if meter is None:
+            self._add(self._parser.room_filled(size))
+        else:
+            self._add(meter.fill(self._parser, size, now))
+
+    def _add(self, events: list[Event]) -> None:
+        if self._next < len(self._events):
+            events = self._events[self._next :] + events
+        self._events = events
         self._next = 0
 
     def receive_eof(self, now: float) -> None:
@@ -168,7 +209,7 @@ class Connection(Machine):
         events = self._events
         if position >= len(events):
             if events:
-                self._events = []
+                self._events = _NO_EVENTS
                 self._next = 0
             if self._parser.error is not None:
                 error = self._parser.error
@@ -178,7 +219,7 @@ class Connection(Machine):
             return None
         event = events[position]
         self._next = position + 1
-        if event.__class__ is not MessageReceived:
+        if type(event) is not MessageReceived:
             self._reply(event)
         return event
 
@@ -187,7 +228,7 @@ class Connection(Machine):
             if self.state is _OPEN:
                 self.outbox.push_pong(event.data)
         elif isinstance(event, PongReceived):
-            if self._keepalive.match(event, self._now):
+            if self._keepalive is not None and self._keepalive.match(event, self._now):
                 self.deadlines.pong_received()
         else:
             assert isinstance(event, CloseReceived)
@@ -205,7 +246,7 @@ class Connection(Machine):
 
     def get_backlog(self) -> int:
         """Return how many bytes wait: for the network, and for the end of a fragmented message."""
-        return self.outbox.backlog
+        return self.outbox.queued + self.outbox.held_size
 
     def send_message(self, data: Buffer, is_text: bool) -> None:
         """
@@ -256,7 +297,8 @@ class Connection(Machine):
             ConnectionClosed: As :meth:`send_message`.
         """
         self._send_control(Opcode.PING, payload)
-        self._keepalive.note_ping(bytes(payload))
+        if self._keepalive is not None:  # else there is none that this one could be taken for
+            self._keepalive.note_ping(bytes(payload))
 
     def pong(self, payload: bytes = b"") -> None:
         """
@@ -334,8 +376,13 @@ class Connection(Machine):
         """Count a message that was not taken, because too much waits."""
         self.outbox.dropped += 1
 
-    def data_to_send(self) -> bytes | memoryview:
-        """Return the next bytes for the wire; the same until :meth:`data_sent` tells what became of them."""
+    def data_to_send(self) -> Any:
+        """
+        Return the next bytes for the wire; the same until :meth:`data_sent` tells what became of them.
+
+        Returns:
+            Bytes-like; or a list of two or more where a large payload is among them, which is not copied.
+        """
         return self.outbox.take()
 
     def data_sent(self, size: int, now: float) -> None:
@@ -344,8 +391,11 @@ class Connection(Machine):
 
         Taking fewer than there were means that it takes no more for now.
         """
-        self._note_sent(self.outbox.sent(size), size, now)
-        if self.state is _CLOSED and not self.outbox.queued:
+        outbox = self.outbox
+        is_all = outbox.sent(size)
+        if not is_all or not self.deadlines.is_taking():
+            self._note_sent(is_all, size, now)
+        if self.state is _CLOSED and not outbox.queued:
             self.deadlines.linger(now)
             self._check_finished()
 
@@ -357,7 +407,7 @@ class Connection(Machine):
         The socket itself is closed when :attr:`finished` tells, after the peer's FIN,
         because closing it on unread bytes would take the last Close frame away.
         """
-        closed = self.state is _CLOSED and not self.queued
+        closed = self.state is _CLOSED and not self.outbox.queued
         return closed and (self.side is Side.SERVER or self._failure is not None)
 
     # --- time ------------------------------------------------------------------------
@@ -365,9 +415,12 @@ class Connection(Machine):
     def _send_keepalive(self, now: float) -> None:
         # One is out already. Without a time-out it may never be answered, so the next one
         # goes out all the same, but not onto a queue that nobody takes.
-        if self._keepalive.is_unanswered and (self.policy.ping_timeout is not None or self.queued):
+        keepalive = self._keepalive
+        if keepalive is None:
+            keepalive = self._keepalive = Keepalive()
+        elif keepalive.is_unanswered and (self.policy.ping_timeout is not None or self.outbox.queued):
             return
-        self.outbox.push_control(Opcode.PING, self._keepalive.make_ping(now))
+        self.outbox.push_control(Opcode.PING, keepalive.make_ping(now))
         self.deadlines.ping_sent(now)
 
     # --- figures ---------------------------------------------------------------------
@@ -375,7 +428,7 @@ class Connection(Machine):
     @property
     def latency(self) -> float | None:
         """Time in seconds from the last keepalive ping to its pong; ``None`` until there is one."""
-        latencies = self._keepalive.latencies
+        latencies = None if self._keepalive is None else self._keepalive.latencies
         return None if latencies is None else latencies.last
 
     def count(self) -> Counts:
@@ -383,7 +436,8 @@ class Connection(Machine):
         counts = Counts()
         self._parser.count_into(counts)
         self.outbox.count_into(counts)
-        self._keepalive.count_into(counts)
+        if self._keepalive is not None:
+            self._keepalive.count_into(counts)
         return counts
 
     # --- the end ---------------------------------------------------------------------
@@ -396,10 +450,10 @@ class Connection(Machine):
         self.outbox.drop_held()
         self.outbox.drop_pong()
         if state is _CLOSED:
-            self._events = []
+            self._events = _NO_EVENTS
             self._next = 0
             # What is queued has the time of a closing handshake to leave; then the FIN a moment.
-            if self.queued:
+            if self.outbox.queued:
                 self.deadlines.close_sent(self._now)
             else:
                 self.deadlines.linger(self._now)
@@ -407,6 +461,6 @@ class Connection(Machine):
 
     def _check_finished(self) -> None:
         """When both directions have ended, there is nothing to wait for."""
-        if self.eof_received and self.state is _CLOSED and not self.queued:
+        if self.eof_received and self.state is _CLOSED and not self.outbox.queued:
             self.finished = True
             self.deadlines.end()

@@ -20,10 +20,12 @@ cdef class Machine:
 
     cpdef bint is_open(self)
     cpdef bint is_closed(self)
-    cpdef bint has_work(self)
+    cpdef bint has_work(self) except -1
     cpdef Py_ssize_t get_queued(self) except -1
     cpdef Py_ssize_t get_backlog(self) except -1
     cpdef receive_data(self, data, double now, max_frames=*)
+    cpdef get_room(self, Py_ssize_t size)
+    cpdef room_filled(self, Py_ssize_t size, double now)
     cpdef receive_eof(self, double now)
     cpdef next_event(self)
     cpdef send_message(self, data, bint is_text)

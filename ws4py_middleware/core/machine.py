@@ -97,6 +97,14 @@ class Machine:
         """Take what came, in order."""
         raise NotImplementedError
 
+    def get_room(self, size: int) -> memoryview | None:
+        """Return where the next bytes may be read to, before :meth:`room_filled`; ``None``: nowhere."""
+        return None
+
+    def room_filled(self, size: int, now: float) -> None:
+        """Take what was read into :meth:`get_room`."""
+        raise NotImplementedError
+
     def receive_eof(self, now: float) -> None:
         """Note that nothing more comes."""
         raise NotImplementedError

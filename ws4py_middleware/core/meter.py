@@ -60,6 +60,15 @@ class Meter:
             parser.stop(self.error)
         return events
 
+    def fill(self, parser: Parser, size: int, now: float) -> list[Event]:
+        """Let a parser take what was read into its room, as :meth:`feed` does."""
+        events: list[Event] = []
+        if self._takes_bytes(size, now):
+            events = self._take(parser.room_filled(size), now)
+        if self.error is not None:
+            parser.stop(self.error)
+        return events
+
     def measure(self, events: Iterable[Event], now: float) -> list[Event]:
         """Return those of some events that are within the rates; how a connection ended always is."""
         taken: list[Event] = []

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .counts import Counts
-from .frames import pack_frame
-from .prepared import PreparedMessage
+from .packing import pack, pack_head
+from .prepared import Frame, PreparedMessage
 from .types import Buffer, Opcode
 
 if TYPE_CHECKING:
@@ -23,23 +23,25 @@ __all__ = ["Outbox"]
 #: Frames are joined into pieces of about this size for the wire.
 _JOIN_SIZE = 128 * 1024
 
-#: The first bytes of a message in one frame, RSV1 left out.
-_WHOLE_MESSAGES = (0x81, 0x82)
+#: Payloads from this size on are not copied: they go out beside their heads.
+_APART_FROM = 16 * 1024
 
-#: The first byte of a Close frame.
-_CLOSE_HEAD = 0x88
+#: How many buffers are given out together at most; systems take 1024, of which TLS makes one.
+_MAX_BUFFERS = 64
 
+#: First bytes of frames: a message in one frame, RSV1 left out, and a Close frame.
+_TEXT_FIRST = 0x81
+_BINARY_FIRST = 0x82
+_CLOSE_FIRST = 0x88
+_PONG_FIRST = 0x8A
+
+_FIN = 0x80
 _CONTINUATION = int(Opcode.CONTINUATION)
 _TEXT = int(Opcode.TEXT)
 _BINARY = int(Opcode.BINARY)
-_PONG = int(Opcode.PONG)
 
 #: The bit of a frame's first byte that says that it is compressed.
 _RSV1 = 0x40
-
-#: What stands before small payloads of a server: one look-up in place of a pack.
-_TEXT_HEADS = [bytes((0x81, size)) for size in range(126)]
-_BINARY_HEADS = [bytes((0x82, size)) for size in range(126)]
 
 
 class Outbox:
@@ -57,13 +59,15 @@ class Outbox:
         "_fragmenting",
         "_frames",
         "_held",
-        "_held_size",
         "_high_water",
         "_make_mask_key",
+        "_pairs",
         "_pong",
         "_wire",
+        "_wire_size",
         "bytes_sent",
         "dropped",
+        "held_size",
         "messages",
         "packed",
         "plain",
@@ -83,19 +87,22 @@ class Outbox:
         self._extension = extension
         self._make_mask_key = make_mask_key
         self._high_water = high_water
-        # The piece the network is taking, then whole frames.
-        self._wire: bytes | memoryview | None = None
-        self._frames: list[bytes] = []
+        # The piece the network is taking, then whole frames, of which so many are in two parts.
+        self._wire: bytes | memoryview | list[Buffer] | None = None
+        self._wire_size = 0
+        self._frames: list[Frame] | None = None
+        self._pairs = 0
         self._pong: bytes | None = None  # the latest, while others would pile up
         # Messages that wait for the end of a fragmented one.
         self._fragmenting = False
-        self._held: list[tuple[bytes, bool]] = []
-        self._held_size = 0
+        self._held: list[tuple[bytes, bool]] | None = None
+        #: Their bytes.
+        self.held_size = 0
 
     @property
     def backlog(self) -> int:
         """Bytes that wait: for the network, and for the end of a fragmented message."""
-        return self.queued + self._held_size
+        return self.queued + self.held_size
 
     # --- frames come in ----------------------------------------------------------------
 
@@ -103,28 +110,25 @@ class Outbox:
         """Append a message in one frame."""
         if self._fragmenting:
             # It may not stand between two fragments, and is compressed after them.
+            if self._held is None:
+                self._held = []
             self._held.append((bytes(data), is_text))
-            self._held_size += len(data)
+            self.held_size += len(data)
             return
-        if self._extension is None and self._make_mask_key is None:
-            size = len(data)
-            if size < 126:
-                frame = (_TEXT_HEADS if is_text else _BINARY_HEADS)[size] + data
-            else:
-                frame = pack_frame(_TEXT if is_text else _BINARY, data)
-            self._frames.append(frame)
-            self.queued += len(frame)
-            self.messages += 1
-            return
+        first = _TEXT_FIRST if is_text else _BINARY_FIRST
+        payload: Buffer = data
+        if self._extension is not None:
+            packed = self._extension.encode_message(data)
+            if packed is not None:
+                self.plain += len(data)
+                self.packed += len(packed)
+                payload = packed
+                first |= _RSV1
         self.messages += 1
-        opcode = _TEXT if is_text else _BINARY
-        payload = None if self._extension is None else self._extension.encode_message(data)
-        if payload is None:
-            self._push(self._frame(opcode, data))
+        if self._make_mask_key is None and len(payload) < _APART_FROM:
+            self._push(pack(first, payload))
         else:
-            self.plain += len(data)
-            self.packed += len(payload)
-            self._push(self._frame(opcode, payload, rsv1=True))
+            self._push(self._frame(first, payload))
 
     def push_prepared(self, message: PreparedMessage) -> None:
         """Append a message that goes to many; the frame is built once for all that are alike."""
@@ -137,60 +141,65 @@ class Outbox:
         key = None if extension is None else extension.share_key
         frame = message.frames.get(key)
         if frame is None:
-            opcode = _TEXT if message.is_text else _BINARY
+            first = _TEXT_FIRST if message.is_text else _BINARY_FIRST
             payload: bytes | None = None
             if extension is not None and key is not None:
                 payload = extension.encode_message(message.data)
             if payload is None:
-                frame = pack_frame(opcode, message.data)
+                frame = self._frame(first, message.data)
             else:
-                frame = pack_frame(opcode, payload, rsv1=True)
+                frame = self._frame(first | _RSV1, payload)
             message.frames[key] = frame
-        if frame[0] & _RSV1:
+        if extension is not None and _first_of(frame) & _RSV1:
             self.plain += len(message.data)
-            self.packed += len(frame)
+            self.packed += _size_of(frame)
         self.messages += 1
         self._push(frame)
 
     def push_fragment(self, data: Buffer, is_text: bool, *, first: bool, fin: bool) -> None:
         """Append one fragment of a message; other messages wait until the last one."""
-        opcode = _CONTINUATION
+        head = _CONTINUATION
         if first:
-            opcode = _TEXT if is_text else _BINARY
+            head = _TEXT if is_text else _BINARY
             self._fragmenting = True
-        rsv1 = False
+        if fin:
+            head |= _FIN
         if self._extension is not None:
             self.plain += len(data)
             data = self._extension.encode_fragment(data, fin)
             self.packed += len(data)
-            rsv1 = first
-        self._push(self._frame(opcode, data, fin=fin, rsv1=rsv1))
+            if first:
+                head |= _RSV1
+        self._push(self._frame(head, data))
         if fin:
             self.messages += 1
             self._fragmenting = False
-            held, self._held, self._held_size = self._held, [], 0
-            for payload, text in held:
-                self.push_message(payload, text)
+            held = self._held
+            self.drop_held()
+            if held is not None:
+                for payload, text in held:
+                    self.push_message(payload, text)
 
     def push_control(self, opcode: int, payload: Buffer) -> None:
         """Append a control frame; it may stand between two fragments."""
-        self._push(self._frame(opcode, payload))
+        self._push(self._frame(_FIN | opcode, payload))
 
     def push_pong(self, payload: bytes) -> None:
         """Append the answer to a ping; above the high-water mark only the latest is kept (§5.5.3)."""
         if self.queued > self._high_water:
             self._pong = payload
         else:
-            self.push_control(_PONG, payload)
+            self._push(self._frame(_PONG_FIRST, payload))
 
     # --- and leave again ---------------------------------------------------------------
 
-    def take(self) -> bytes | memoryview:
+    def take(self) -> bytes | memoryview | list[Buffer]:
         """
         Return the next bytes for the wire, joined from as many frames as fit together well.
 
         The same bytes are returned until :meth:`sent` tells how many of them were
-        taken. Empty when there is nothing to send.
+        taken. Empty when there is nothing to send. Two or more buffers in a list
+        when there is a large payload among them, which is not copied.
         """
         wire = self._wire
         if wire is not None:
@@ -198,24 +207,49 @@ class Outbox:
         frames = self._frames
         if self._pong is not None:
             payload, self._pong = self._pong, None
-            frame = self._frame(_PONG, payload)
-            frames.insert(0, frame)
-            self.queued += len(frame)
-        if not frames:
+            frame = self._frame(_PONG_FIRST, payload)
+            frames = self._frames = [frame] if frames is None else [frame, *frames]
+            self.queued += _size_of(frame)
+        if frames is None:
             return b""
-        if len(frames) == 1:
-            wire = frames.pop()
-        elif self.queued <= _JOIN_SIZE:
-            wire = b"".join(frames)
-            frames.clear()
+        if self._pairs:
+            return self._take_apart(frames)
+        if self.queued <= _JOIN_SIZE:
+            self._frames = None
+            wire = _as_bytes(frames[0]) if len(frames) == 1 else b"".join(frames)  # type: ignore[arg-type]
         else:
             count = size = 0
             while size < _JOIN_SIZE and count < len(frames):
                 size += len(frames[count])
                 count += 1
-            wire = frames[0] if count == 1 else b"".join(frames[:count])
-            del frames[:count]
+            wire = _as_bytes(frames[0]) if count == 1 else b"".join(frames[:count])  # type: ignore[arg-type]
+            self._frames = frames[count:] or None
         self._wire = wire
+        self._wire_size = len(wire)
+        return wire
+
+    def _take_apart(self, frames: list[Frame]) -> bytes | list[Buffer]:
+        """Take frames among which there are large ones, whose payloads stay as they are."""
+        buffers: list[Buffer] = []
+        small: list[bytes] = []
+        count = size = 0
+        while count < len(frames) and size < _JOIN_SIZE and len(buffers) < _MAX_BUFFERS:
+            frame = frames[count]
+            count += 1
+            size += _size_of(frame)
+            if isinstance(frame, tuple):
+                small.append(frame[0])
+                buffers.append(b"".join(small))
+                buffers.append(frame[1])
+                small = []
+                self._pairs -= 1
+            else:
+                small.append(frame)
+        if small:
+            buffers.append(b"".join(small))
+        self._frames = frames[count:] or None
+        self._wire_size = size
+        wire = self._wire = _as_bytes(buffers[0]) if len(buffers) == 1 else buffers
         return wire
 
     def sent(self, size: int) -> bool:
@@ -232,11 +266,12 @@ class Outbox:
             self.queued_max = queued
         self.queued = queued - size
         self.bytes_sent += size
-        if size == len(wire):
+        if size == self._wire_size:
             self._wire = None
             return True
         if size:
-            self._wire = memoryview(wire)[size:]
+            self._wire_size -= size
+            self._wire = _skip(wire, size)
         return False
 
     def drop_oldest(self) -> bool:
@@ -249,14 +284,28 @@ class Outbox:
         """
         extension = self._extension
         may_skip = extension is None or extension.share_key is not None
-        for index, frame in enumerate(self._frames):
-            if frame[0] in _WHOLE_MESSAGES or (may_skip and frame[0] & 0xBF in _WHOLE_MESSAGES):
+        frames = self._frames or ()
+        for index, frame in enumerate(frames):
+            first = _first_of(frame)
+            if may_skip:
+                first &= ~_RSV1
+            if first in (_TEXT_FIRST, _BINARY_FIRST):
                 self._note_queued()
-                self.queued -= len(frame)
+                self.queued -= _size_of(frame)
                 self.dropped += 1
-                del self._frames[index]
+                self._forget(index)
                 return True
         return False
+
+    def _forget(self, index: int) -> None:
+        """Forget one frame."""
+        frames = self._frames
+        assert frames is not None
+        if isinstance(frames[index], tuple):
+            self._pairs -= 1
+        del frames[index]
+        if not frames:
+            self._frames = None
 
     def drop_pong(self) -> None:
         """Forget a pong that waits, because a Close frame will be the last."""
@@ -264,21 +313,27 @@ class Outbox:
 
     def drop_held(self) -> None:
         """Forget the messages that wait for the end of a fragmented one, which will not come."""
-        self._held, self._held_size = [], 0
+        self._held = None
+        self.held_size = 0
 
     def discard(self) -> None:
         """Forget all frames that were not given to the network, but for a Close frame, which is the last."""
         self._note_queued()
-        kept = [frame for frame in self._frames[-1:] if frame[0] == _CLOSE_HEAD]
-        self.queued -= sum(map(len, self._frames)) - sum(map(len, kept))
-        self._frames = kept
+        kept = None
+        for frame in self._frames or ():
+            self.queued -= _size_of(frame)
+            kept = frame
+        self._frames = None
+        self._pairs = 0
         self.drop_pong()
         self.drop_held()
+        if kept is not None and _first_of(kept) == _CLOSE_FIRST:
+            self._push(kept)
 
     def clear(self) -> None:
         """Forget everything: there is no network any more."""
         self.discard()
-        self._frames = []
+        self._frames = None
         self._wire = None
         self.queued = 0
 
@@ -296,10 +351,48 @@ class Outbox:
         """Note how much waits, before that becomes less."""
         self.queued_max = max(self.queued_max, self.queued)
 
-    def _frame(self, opcode: int, payload: Buffer, *, fin: bool = True, rsv1: bool = False) -> bytes:
+    def _frame(self, first: int, payload: Buffer) -> Frame:
+        """Build a frame; what is large and cannot change is left where it is."""
         make = self._make_mask_key
-        return pack_frame(opcode, payload, fin=fin, rsv1=rsv1, mask_key=None if make is None else make())
+        if make is not None:
+            return pack(first, payload, make())
+        if type(payload) is bytes and len(payload) >= _APART_FROM:
+            return pack_head(first, len(payload)), payload
+        return pack(first, payload)
 
-    def _push(self, frame: bytes) -> None:
-        self._frames.append(frame)
-        self.queued += len(frame)
+    def _push(self, frame: Frame) -> None:
+        if self._frames is None:
+            self._frames = [frame]
+        else:
+            self._frames.append(frame)
+        if type(frame) is bytes:
+            self.queued += len(frame)
+        else:
+            self.queued += _size_of(frame)
+            self._pairs += 1
+
+
+def _first_of(frame: Frame) -> int:
+    return frame[0][0] if isinstance(frame, tuple) else frame[0]
+
+
+def _size_of(frame: Frame) -> int:
+    return len(frame[0]) + len(frame[1]) if isinstance(frame, tuple) else len(frame)
+
+
+def _as_bytes(data: object) -> bytes:
+    assert isinstance(data, bytes)
+    return data
+
+
+def _skip(wire: bytes | memoryview | list[Buffer], size: int) -> memoryview | list[Buffer]:
+    """Return what is left of one or several buffers behind the first ``size`` bytes."""
+    if not isinstance(wire, list):
+        return memoryview(wire)[size:]
+    count = 0
+    while size >= len(wire[count]):
+        size -= len(wire[count])
+        count += 1
+    first = memoryview(wire[count])[size:]
+    rest = wire[count + 1 :]
+    return [first, *rest] if rest else first

@@ -6,7 +6,10 @@ from collections.abc import Hashable
 
 from .types import Buffer
 
-__all__ = ["PreparedMessage"]
+__all__ = ["Frame", "PreparedMessage"]
+
+#: What is sent as one: the bytes of a frame, or head and payload of a large one.
+Frame = bytes | tuple[bytes, bytes]
 
 
 class PreparedMessage:
@@ -27,7 +30,7 @@ class PreparedMessage:
     def __init__(self, data: Buffer, is_text: bool) -> None:
         self.data = data
         self.is_text = is_text
-        self.frames: dict[Hashable, bytes] = {}
+        self.frames: dict[Hashable, Frame] = {}
         #: The same for connections that are relayed, whose messages are not framed here.
         self.relayed: object = None
 

@@ -1,0 +1,5 @@
+cdef class PreparedMessage:
+    cdef public object data
+    cdef public bint is_text
+    cdef public dict frames
+    cdef public object relayed
