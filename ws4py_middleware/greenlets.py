@@ -240,7 +240,9 @@ class GreenletManager(Leading):
         if crew.round:
             self._put_off(crew, crew.round[crew.place :])
             crew.round = []
-        let_go(get_thread())  # what it has sent to many does not wait for it
+        # What it has sent to many does not wait for it; a patched get_ident() has told the greenlet's number.
+        for ident in (get_thread(), id(leader)):
+            let_go(ident)
         try:
             link.hold(id(leader))
         except Exception as error:  # noqa: BLE001 - a fault of ours costs one connection, not all

@@ -187,6 +187,24 @@ def test_greenlets_of_hooks_that_have_waited_are_used_again(host: GreenletHost) 
         peer.finish()
 
 
+def test_what_a_hook_has_sent_to_many_leaves_when_it_waits(host: GreenletHost) -> None:
+    go_on = gevent.event.Event()
+
+    class Handler(EchoRecorder):
+        def on_message(self, message: Message) -> None:
+            host.manager.broadcast("to all")
+            go_on.wait()
+
+    others = connect_all(host, [EchoRecorder() for _ in range(3)])
+    first = host.connect(Handler())
+    first.send("go")
+    for peer in [*others, first]:
+        assert peer.read() == "to all"
+    go_on.set()
+    for peer in [*others, first]:
+        peer.finish()
+
+
 def test_turn_that_is_due_is_given_while_a_hook_waits(host: GreenletHost) -> None:
     """It is no descriptor that tells the next leader of it."""
     gate, other = Gate(), Recorder()
