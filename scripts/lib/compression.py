@@ -11,6 +11,7 @@ which all take turns.
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import re
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +42,8 @@ BITS = range(9, 16)
 MEM_LEVELS = (1, 3, 5, 8, 9)
 LEVELS = (1, 2, 3, 6, 9)
 LIBRARIES = ("zlib", "zlib-ng")
+#: So many connections take turns.
+COUNTS = (1, 10, 100, 1000)
 
 WORDS = (
     "the",
@@ -94,14 +97,14 @@ def make_messages(count: int) -> list[bytes]:
     return messages
 
 
-def make_codec(setting: Setting, level: int = 1) -> Deflate:
-    """Return one end of a connection."""
+def make_codec(setting: Setting, level: int = 1, keep_received: bool | None = None) -> Deflate:
+    """Return one end of a connection; what it receives is kept as what it sends, unless that is said."""
     return Deflate(
         DeflateOptions(level=level, mem_level=setting.mem_level),
         encoder_bits=setting.bits,
         decoder_bits=setting.bits,
         keep_encoder=setting.keep,
-        keep_decoder=setting.keep,
+        keep_decoder=setting.keep if keep_received is None else keep_received,
         library=get_libraries()[setting.library],
     )
 
@@ -181,49 +184,60 @@ def get_size(library: str, level: int, keep: bool) -> float:
     return sum(len(codec.encode_message(message) or b"") for message in messages) / len(messages)
 
 
-def time_ours(library: str, level: int, keep: bool) -> Callable[[], float]:
-    """Return a round of messages both ways, which gives the seconds that one takes."""
+def time_ours(
+    library: str, level: int, keep: bool, count: int = 1, keep_received: bool | None = None
+) -> Callable[[], float]:
+    """Return a round of messages both ways, by connections in turn; it gives the seconds that one takes."""
     messages = make_messages(128)
-    frames = pack(messages, 12, keep)
-    codec = make_codec(Setting(library, "both", 12, 5, keep), level)
+    kept = keep if keep_received is None else keep_received
+    frames = pack(messages, 12, kept and count == 1)
+    setting = Setting(library, "both", 12, 5, keep)
+    codecs = itertools.cycle([make_codec(setting, level, kept) for _ in range(count)])
 
     def run() -> float:
         started = time.perf_counter()
-        for frame in frames:
+        # Turns go on in the next round, so that nobody compresses the same message again and again.
+        for frame, message, codec in zip(frames, messages, codecs, strict=False):
             codec.decode_frame(frame, True, 4096)
-        for message in messages:
             codec.encode_message(message)
         return (time.perf_counter() - started) / len(messages)
 
     return run
 
 
-def time_websockets(keep: bool) -> Callable[[], float]:
+def time_websockets(keep: bool, count: int = 1) -> Callable[[], float]:
     """Return the same with the codec of websockets, as its servers set it up."""
     messages = [Frame(Opcode.TEXT, message) for message in make_messages(128)]
-    frames = [Frame(Opcode.TEXT, data, rsv1=True) for data in pack(make_messages(128), 12, keep)]
-    codec = PerMessageDeflate(not keep, not keep, 12, 12, {"memLevel": 5})
+    packed = pack(make_messages(128), 12, keep and count == 1)
+    frames = [Frame(Opcode.TEXT, data, rsv1=True) for data in packed]
+    all_codecs = [PerMessageDeflate(not keep, not keep, 12, 12, {"memLevel": 5}) for _ in range(count)]
+    codecs = itertools.cycle(all_codecs)
 
     def run() -> float:
         started = time.perf_counter()
-        for frame in frames:
+        for frame, message, codec in zip(frames, messages, codecs, strict=False):
             codec.decode(frame, max_size=4096)
-        for message in messages:
             codec.encode(message)
         return (time.perf_counter() - started) / len(messages)
 
     return run
 
 
-def build_speed() -> list[str]:
-    """Return the table of what each level leaves of a message, and how long both ways take."""
-    kinds = [(library, level, keep) for library in LIBRARIES for level in LEVELS for keep in (True, False)]
-    runs: dict[object, Callable[[], float]] = {kind: time_ours(*kind) for kind in kinds}
-    runs |= {keep: time_websockets(keep) for keep in (True, False)}
+def race(runs: Mapping[Hashable, Callable[[], float]]) -> dict[Hashable, float]:
+    """Run all in turns; return the shortest time of each."""
     best = dict.fromkeys(runs, 1.0)
     for _ in range(ROUNDS):
         for kind, run in runs.items():
             best[kind] = min(best[kind], run())
+    return best
+
+
+def build_speed() -> list[str]:
+    """Return the table of what each level leaves of a message, and how long both ways take."""
+    kinds = [(library, level, keep) for library in LIBRARIES for level in LEVELS for keep in (True, False)]
+    runs: dict[Hashable, Callable[[], float]] = {kind: time_ours(*kind) for kind in kinds}
+    runs |= {keep: time_websockets(keep) for keep in (True, False)}
+    best = race(runs)
     lines = [
         "| library | `level` | bytes | time | bytes, nothing kept | time, nothing kept |",
         "|---|---|---|---|---|---|",
@@ -239,6 +253,26 @@ def build_speed() -> list[str]:
                 )
             ]
             lines.append(f"| {library} | {level} | {' | '.join(cells)} |")
+    return lines
+
+
+def build_turns() -> list[str]:
+    """Return the table of how long both ways take with connections that take turns."""
+    runs: dict[Hashable, Callable[[], float]] = {}
+    for count in COUNTS:
+        runs[count] = time_websockets(True, count)
+        for library in LIBRARIES:
+            for shared in (False, True):
+                runs[library, shared, count] = time_ours(library, 1, not shared, count, True)
+    best = race(runs)
+    lines = [
+        f"| | {' | '.join(f'{count} connections' if count > 1 else '1 connection' for count in COUNTS)} |",
+        "|---" * (len(COUNTS) + 1) + "|",
+    ]
+    for shared in (False, True):
+        for library in LIBRARIES:
+            cells = [f"{best[library, shared, count] / best[count]:.2f}" for count in COUNTS]
+            lines.append(f"| {library}{', `shared=True`' if shared else ''} | {' | '.join(cells)} |")
     return lines
 
 
@@ -261,6 +295,7 @@ def main() -> None:
             page = PAGE.read_text(encoding="utf-8")
             page = replace_table(page, "memory", build_memory())
             page = replace_table(page, "speed", build_speed())
+            page = replace_table(page, "turns", build_turns())
             PAGE.write_text(page, encoding="utf-8")
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from scripts.lib.compression import (
     BITS,
+    COUNTS,
     LEVELS,
     LIBRARIES,
     MEM_LEVELS,
@@ -25,7 +26,7 @@ def read_table(name: str) -> dict[str, list[str]]:
     """Return the rows of a table by what they are called in their first cells."""
     rows = TEXT.split(f"<!-- {name} -->\n")[1].split(f"<!-- /{name} -->")[0].splitlines()[2:]
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
-    count = {"memory": 1, "speed": 2}[name]
+    count = {"memory": 1, "speed": 2, "turns": 1}[name]
     return {" ".join(row[:count]): row[count:] for row in cells}
 
 
@@ -43,6 +44,9 @@ def test_tables_are_whole() -> None:
     assert {len(row) for row in MEMORY.values()} == {len(COLUMNS)}
     assert [*SPEED] == [f"{library} {level}" for library in LIBRARIES for level in LEVELS]
     assert {len(row) for row in SPEED.values()} == {4}
+    turns = read_table("turns")
+    assert [*turns] == [name + more for more in ("", ", `shared=True`") for name in LIBRARIES]
+    assert {len(row) for row in turns.values()} == {len(COUNTS)}
 
 
 @pytest.mark.parametrize(
