@@ -10,7 +10,7 @@ when somebody asks for it, once. A message keeps its payload: ws4py wiped
 from __future__ import annotations
 
 import os
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .core.frames import MAX_CONTROL_PAYLOAD, check_opcode, pack_close, pack_frame
 from .core.types import Buffer, Opcode
@@ -36,9 +36,11 @@ _PONG = int(Opcode.PONG)
 #: As much of a payload as ``repr()`` shows.
 _REPR_SIZE = 64
 
-_new = object.__new__
+#: What a copy of a message does not have from it.
+_NOT_COPIED = frozenset({"__dict__", "__weakref__", "_decoded"})
 
 _MessageT = TypeVar("_MessageT", "TextMessage", "BinaryMessage")
+_AnyMessage = TypeVar("_AnyMessage", bound="Message")
 
 
 class Message:
@@ -181,6 +183,15 @@ class Message:
     def __unicode__(self) -> str:
         return str(self)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Written down because a compiled class has no way of its own that knows of the slots of others.
+        state: dict[str, Any] = dict(getattr(self, "__dict__", ()))
+        for kind in type(self).__mro__:
+            for name in getattr(kind, "__slots__", ()):
+                if name not in _NOT_COPIED and hasattr(self, name):
+                    state[name] = getattr(self, name)
+        return _restore, (type(self), state)
+
     def __repr__(self) -> str:
         data = self.data
         if not data or len(data) <= _REPR_SIZE:
@@ -216,9 +227,9 @@ class TextMessage(Message):
         """
         Make the message that was received: completed, its UTF-8 checked by the parser.
 
-        Nothing is checked or copied; this is the hot path of every driver.
+        Nothing is checked or copied.
         """
-        message = _new(cls)
+        message = TextMessage.__new__(cls)
         message.opcode = _TEXT
         message.encoding = "utf-8"
         message.completed = True
@@ -257,7 +268,7 @@ class BinaryMessage(Message):
     @classmethod
     def from_bytes(cls: type[_MessageT], data: bytes) -> _MessageT:
         """Make the message that was received: completed, nothing checked or copied."""
-        message = _new(cls)
+        message = BinaryMessage.__new__(cls)
         message.opcode = _BINARY
         message.encoding = None
         message.completed = True
@@ -267,6 +278,28 @@ class BinaryMessage(Message):
 
     def __len__(self) -> int:
         return len(self.data)
+
+
+def make_text(data: bytes) -> TextMessage:
+    """Return ``TextMessage.from_bytes(data)``, and faster: drivers call this for every message."""
+    message = TextMessage.__new__(TextMessage)
+    message.opcode = _TEXT
+    message.encoding = "utf-8"
+    message.completed = True
+    message._decoded = None
+    message.data = data
+    return message
+
+
+def make_binary(data: bytes) -> BinaryMessage:
+    """Return ``BinaryMessage.from_bytes(data)``, as :func:`make_text`."""
+    message = BinaryMessage.__new__(BinaryMessage)
+    message.opcode = _BINARY
+    message.encoding = None
+    message.completed = True
+    message._decoded = None
+    message.data = data
+    return message
 
 
 class CloseControlMessage(Message):
@@ -347,6 +380,15 @@ class PongControlMessage(_ProbeMessage):
 
     def __init__(self, data: str | Buffer | None) -> None:
         super().__init__(_PONG, b"" if data is None else data)
+
+
+def _restore(kind: type[_AnyMessage], state: dict[str, Any]) -> _AnyMessage:
+    """Make the copy of a message."""
+    message = kind.__new__(kind)
+    message._decoded = None
+    for name, value in state.items():
+        setattr(message, name, value)
+    return message
 
 
 def _as_bytes(data: str | Buffer | None, encoding: str | None) -> bytes:

@@ -20,6 +20,8 @@ from ws4py_middleware.messaging import (
     PingControlMessage,
     PongControlMessage,
     TextMessage,
+    make_binary,
+    make_text,
 )
 
 WORD = "étrange"
@@ -418,3 +420,51 @@ def test_fragment_of_anything_has_the_right_head(data: bytes, first: bool, last:
     assert wire[0] == (0x80 if last else 0) | (2 if first else 0)
     assert wire.endswith(data)
     assert len(wire) == len(data) + (2 if len(data) < 126 else 4)
+
+
+def test_received_messages_are_made_in_either_way() -> None:
+    for made, usual in (
+        (make_text("né".encode()), TextMessage.from_bytes("né".encode())),
+        (make_binary(b"\xff"), BinaryMessage.from_bytes(b"\xff")),
+    ):
+        assert type(made) is type(usual)
+        assert (made.opcode, made.encoding, made.completed) == (usual.opcode, usual.encoding, True)
+        assert made.data == usual.data
+        assert (made.is_text, made.is_binary, len(made)) == (usual.is_text, usual.is_binary, len(usual))
+    assert str(make_text("né".encode())) == "né"
+
+
+def test_received_messages_of_a_class_of_ones_own_are_made_without_its_constructor() -> None:
+    class Named(TextMessage):
+        __slots__ = ("name",)
+
+        def __init__(self, name: str) -> None:
+            super().__init__("")
+            self.name = name
+
+    named = Named.from_bytes(b"Hello")
+    assert type(named) is Named
+    assert str(named) == "Hello"
+    assert not hasattr(named, "name")
+
+
+class Kept(TextMessage):
+    """A message with slots of its own."""
+
+    __slots__ = ("note",)
+    note: str
+
+
+class Open(BinaryMessage):
+    """A message with any attributes."""
+
+
+def test_messages_of_classes_of_ones_own_are_copied_whole() -> None:
+    kept, opened = Kept.from_bytes(b"Hello"), Open(b"data")
+    kept.note = "one"
+    opened.note = "two"  # type: ignore[attr-defined]
+    for message in (kept, opened, Kept.from_bytes(b"no note")):
+        for twin in (copy.copy(message), copy.deepcopy(message), pickle.loads(pickle.dumps(message))):
+            assert type(twin) is type(message)
+            assert (twin.data, twin.completed) == (message.data, message.completed)
+            assert getattr(twin, "note", None) == getattr(message, "note", None)

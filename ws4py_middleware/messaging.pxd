@@ -1,0 +1,42 @@
+cdef object _TEXT
+cdef object _BINARY
+
+
+cdef class Message:
+    cdef object __weakref__
+    cdef public object opcode
+    cdef public object data
+    cdef public object encoding
+    cdef public object _decoded
+    cdef public bint completed
+
+    cdef _check(self, bint whole)
+
+
+cdef class TextMessage(Message):
+    pass
+
+
+cdef class BinaryMessage(Message):
+    pass
+
+
+cdef class CloseControlMessage(Message):
+    cdef public object code
+    cdef public object reason
+
+
+cdef class _ProbeMessage(Message):
+    pass
+
+
+cdef class PingControlMessage(_ProbeMessage):
+    pass
+
+
+cdef class PongControlMessage(_ProbeMessage):
+    pass
+
+
+cpdef TextMessage make_text(data)
+cpdef BinaryMessage make_binary(data)
