@@ -118,6 +118,10 @@ class _LongLock(Lock):
     handler of the same thread, which would send within a frame.
     """
 
+    def __new__(cls, lock: Any) -> _LongLock:
+        """Leave the argument to ``__init__``: PyPy's ``RLock`` takes none."""
+        return super().__new__(cls)
+
     def __init__(self, lock: Any) -> None:
         self._lock = lock
 

@@ -192,6 +192,7 @@ def test_write_that_waits_for_a_read_goes_on_when_that_is_possible(threads: Thre
 # --- the end --------------------------------------------------------------------------------------
 
 
+@pytest.mark.cpython
 @pytest.mark.parametrize("end", ["close", "reset", "eof", "terminate", "error in a hook", "stop"])
 def test_nothing_keeps_a_connection_alive_after_its_end(threads: ThreadHost, end: str) -> None:
     class Handler(EchoRecorder):
