@@ -17,6 +17,9 @@ from typing import NamedTuple
 KQ_FILTER_READ, KQ_FILTER_WRITE = -1, -2
 KQ_EV_ADD, KQ_EV_DELETE, KQ_EV_EOF = 0x1, 0x2, 0x8000
 
+#: PyPy's select has no name for it.
+_POLLRDHUP: int = getattr(select, "POLLRDHUP", 0x2000)
+
 
 class kevent(NamedTuple):
     ident: int
@@ -67,15 +70,15 @@ class kqueue:
         poller = select.poll()
         wanted: dict[int, int] = {}
         for fd, name in self._filters:
-            mask = select.POLLIN | select.POLLRDHUP if name == KQ_FILTER_READ else select.POLLOUT
+            mask = select.POLLIN | _POLLRDHUP if name == KQ_FILTER_READ else select.POLLOUT
             wanted[fd] = wanted.get(fd, 0) | mask
         for fd, mask in wanted.items():
             poller.register(fd, mask)
         events = []
         gone = select.POLLHUP | select.POLLERR
         for fd, flags in poller.poll(None if timeout is None else timeout * 1000):
-            if (fd, KQ_FILTER_READ) in self._filters and flags & (select.POLLIN | select.POLLRDHUP | gone):
-                eof = KQ_EV_EOF if flags & (select.POLLRDHUP | gone) else 0
+            if (fd, KQ_FILTER_READ) in self._filters and flags & (select.POLLIN | _POLLRDHUP | gone):
+                eof = KQ_EV_EOF if flags & (_POLLRDHUP | gone) else 0
                 events.append(kevent(fd, KQ_FILTER_READ, eof))
             if (fd, KQ_FILTER_WRITE) in self._filters and flags & (select.POLLOUT | gone):
                 events.append(kevent(fd, KQ_FILTER_WRITE, KQ_EV_EOF if flags & gone else 0))

@@ -131,6 +131,7 @@ class Slotted:
         return True
 
 
+@pytest.mark.cpython
 def test_who_keeps_its_own_member_waits_for_no_garbage_collection() -> None:
     hub, told = Hub(), []
     hub.on_left(lambda room, member: told.append(member.websocket is not None))

@@ -42,6 +42,7 @@ def test_set_again_moves_and_tells_whether_to_wake() -> None:
     assert heap.pop_due(9.0) == ["b", "a"]
 
 
+@pytest.mark.cpython
 def test_cancelled_owner_is_let_go_of() -> None:
     heap: TimerHeap[Owner] = TimerHeap()
     owner = Owner()
