@@ -1,9 +1,10 @@
 cimport cython
 
+from .core.events cimport MessageReceived
+from .messaging cimport make_binary, make_text
 from .native cimport get_ident, monotonic
 from .outgoing cimport Outgoing
 
-cdef object _text, _binary
 cdef int _UNTIMED
 
 
@@ -22,9 +23,9 @@ cdef class Incoming(Outgoing):
     @cython.locals(now=double)
     cpdef double _take_in(self, bint readable) except? -1
     cpdef _recv(self)
-    cpdef _receive(self, bytes data, double now)
+    cpdef _receive(self, data, double now)
     cpdef _frames(self)
-    @cython.locals(untimed=int, elapsed=double)
+    @cython.locals(untimed=int, elapsed=double, message=MessageReceived)
     cpdef _dispatch(self, double began)
     cpdef _tell_other(self, event)
     cpdef _tell_opened(self)
