@@ -9,3 +9,6 @@ cdef double _HELD_TIME
 
 @cython.locals(links=dict, slow=dict, events=int, link=Link, began=double, held=list)
 cpdef dispatch(manager, list ready, crew, list running)
+
+@cython.locals(link=Link)
+cpdef lead(manager, poller, crew, list running)

@@ -7,15 +7,46 @@ from typing import TYPE_CHECKING, Any
 from .corks import flush, hold, let_go
 from .link import Link
 from .native import get_ident, monotonic
-from .pollers import WRITE
+from .pollers import WRITE, ForeignPoller, Poller
 
 if TYPE_CHECKING:
     from .leading import Leading
 
-__all__ = ["dispatch"]
+__all__ = ["dispatch", "lead"]
 
 # How long the rest of a round may take before what was sent to many does not wait for its end; seconds.
 _HELD_TIME = 0.001
+
+
+def lead(manager: Any, poller: Poller, crew: Any, running: list[Link]) -> Link | None:
+    """
+    Poll and dispatch until the manager is stopped, or another thread leads.
+
+    Args:
+        crew, running: As for :func:`dispatch`.
+
+    Returns:
+        The link in whose turn the loop was handed on to another thread; ``None``: the run is over.
+    """
+    turns = manager._turns
+    while manager.running and manager._crew is crew:
+        timeout = manager._timeout()
+        if timeout == 0:  # for a timer that is due, or for turns
+            manager._take_timers()
+            if turns and isinstance(poller, ForeignPoller):
+                manager._poke()  # it cannot be told not to wait
+        ready = poller.wait(timeout)
+        link = None
+        if ready:  # else it was for a timer, in which no hook is called
+            crew.rounds += 1
+            if crew.asleep:
+                crew.wake()
+            link = dispatch(manager, ready, crew, running)
+        if link is None and turns:
+            link = manager._take_turns(crew, running)
+        if link is not None:
+            return link
+    return None
 
 
 def dispatch(manager: Leading, ready: list[tuple[int, int]], crew: Any, running: list[Link]) -> Link | None:

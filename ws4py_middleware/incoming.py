@@ -13,15 +13,12 @@ from .core.events import Event, HookDue, MessageReceived, PongReceived
 from .core.machine import Machine
 from .lifetimes import reauthorize
 from .loops import Loop, TransportLike
-from .messaging import BinaryMessage, Message, PongControlMessage, TextMessage
+from .messaging import Message, PongControlMessage, make_binary, make_text
 from .native import get_ident, monotonic
 from .outgoing import Outgoing
 from .pollers import HANGUP, READ, WRITE
 
 __all__ = ["Handler", "Incoming"]
-
-_text = TextMessage.from_bytes
-_binary = BinaryMessage.from_bytes
 
 # How many messages may come before the clock is asked again, when those before them took hardly any time.
 _UNTIMED = 8
@@ -207,8 +204,11 @@ class Incoming(Outgoing):
                     lock.release()
                 if event is None:
                     break
-                if event.__class__ is MessageReceived:
-                    handler.received_message(_text(event.data) if event.is_text else _binary(event.data))
+                if type(event) is MessageReceived:
+                    message = event
+                    handler.received_message(
+                        make_text(message.data) if message.is_text else make_binary(message.data)
+                    )
                 else:
                     self._tell_other(event)
                 if conn.get_queued() > self._high_water or self._inbox is not None or self._fragmenter:

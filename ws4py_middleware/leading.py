@@ -18,7 +18,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from .dispatching import dispatch
+from .dispatching import dispatch, lead
 from .handon import Crew
 from .link import Link
 from .native import Lock, get_ident
@@ -102,25 +102,8 @@ class Leading(Registry):
             The link in whose turn the loop was handed on to another thread; ``None``: all is done.
         """
         self._ident = get_ident()
-        poller = self._open_poller()
-        while self.running and self._crew is crew:
-            timeout = self._timeout()
-            if timeout == 0:  # for a timer that is due, or for turns
-                self._take_timers()
-                if self._turns and isinstance(poller, ForeignPoller):
-                    self._poke()  # it cannot be told not to wait
-            ready = poller.wait(timeout)
-            link = None
-            if ready:  # else it was for a timer, in which no hook is called
-                crew.rounds += 1
-                if crew.asleep:
-                    crew.wake()
-                link = self._dispatch(ready, crew, running)
-            if link is None and self._turns:
-                link = self._take_turns(crew, running)
-            if link is not None:
-                return link
-        return self._drop_all(crew, running)
+        link = lead(self, self._open_poller(), crew, running)
+        return self._drop_all(crew, running) if link is None else link
 
     def _end_run(self) -> None:
         """Let go of all that is no link."""

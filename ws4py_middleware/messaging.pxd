@@ -1,3 +1,5 @@
+cimport cython
+
 cdef object _TEXT
 cdef object _BINARY
 
@@ -38,5 +40,8 @@ cdef class PongControlMessage(_ProbeMessage):
     pass
 
 
+@cython.locals(message=TextMessage)
 cpdef TextMessage make_text(data)
+
+@cython.locals(message=BinaryMessage)
 cpdef BinaryMessage make_binary(data)

@@ -14,6 +14,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from .epolls import HANGUP, READ, WRITE, wait_epoll
+
 __all__ = [
     "HANGUP",
     "READ",
@@ -26,11 +28,6 @@ __all__ = [
     "Ws4pyPoller",
     "default_poller",
 ]
-
-READ = 1
-WRITE = 2
-#: The connection is gone in both directions; reported also to those that do not read.
-HANGUP = 4
 
 
 class Ws4pyPoller(Protocol):
@@ -207,11 +204,7 @@ class EPollPoller(Poller):
 
     def wait(self, timeout: float | None) -> list[tuple[int, int]]:
         """Wait for readiness; see :meth:`Poller.wait`."""
-        # The kernel's READ, WRITE, ERR and HUP are 1, 4, 8 and 16.
-        return [
-            (fd, flags & 1 | (flags & 4) >> 1 | (HANGUP if flags & 24 else 0))
-            for fd, flags in self._epoll.poll(timeout)
-        ]
+        return wait_epoll(self._epoll, timeout)
 
     def release(self) -> None:
         """Close the epoll descriptor."""

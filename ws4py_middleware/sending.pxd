@@ -1,6 +1,7 @@
 cimport cython
 
 from .link cimport Link
+from .messaging cimport BinaryMessage, Message, TextMessage
 
 
 @cython.locals(link=Link)
@@ -9,4 +10,4 @@ cpdef send(self, payload, bint binary=*)
 @cython.locals(link=Link)
 cpdef bint deliver(self, message) except -1
 
-cdef _send_data(Link link, message)
+cdef _send_data(Link link, Message message, bint is_text)

@@ -47,7 +47,7 @@ def send(self: Any, payload: str | Buffer | Message | Iterable[Any], binary: boo
     if kind is str:
         link.send_message(payload.encode(), not binary)  # type: ignore[union-attr]  # it is one
     elif kind is TextMessage or kind is BinaryMessage:
-        _send_data(link, payload)  # type: ignore[arg-type]  # it is one
+        _send_data(link, payload, kind is TextMessage)  # type: ignore[arg-type]  # it is one
     elif isinstance(payload, str):
         link.send_message(payload.encode(), not binary)
     elif isinstance(payload, bytes | bytearray | memoryview):
@@ -70,8 +70,7 @@ def deliver(self: Any, message: PreparedMessage) -> bool:
     return link is not None and link.send_prepared(message)
 
 
-def _send_data(link: Link, message: Message) -> None:
-    is_text = message.is_text
+def _send_data(link: Link, message: Message, is_text: bool) -> None:
     if is_text and not message.completed:
         check_text(message.data)  # not one that was received
     link.send_message(message.data, is_text)
@@ -85,7 +84,7 @@ def _send_message(link: Link, message: Message) -> None:
     elif isinstance(message, PongControlMessage):
         link.pong(message.data)
     elif message.is_text or message.is_binary:
-        _send_data(link, message)
+        _send_data(link, message, message.is_text)
     else:
         raise ValueError(f"{message!r} is neither text nor binary, and no control message")
 

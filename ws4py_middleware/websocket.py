@@ -407,6 +407,4 @@ class EchoWebSocket(WebSocket):
 
     def received_message(self, message: Message) -> None:
         """Send the message back."""
-        link = self._link or self._ensure_link()
-        # Straight to the link: what was received as text needs no second look.
-        link.send_message(message.data, message.is_text)
+        self.send(message)

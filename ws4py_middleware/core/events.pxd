@@ -5,7 +5,6 @@ cdef class Event:
     pass
 
 
-@cython.freelist(64)
 @cython.no_gc
 cdef class MessageReceived(Event):
     cdef public bytes data
@@ -26,4 +25,5 @@ cdef class CloseReceived(Event):
     cdef public str reason
 
 
+@cython.locals(event=MessageReceived)
 cpdef MessageReceived make_message(bytes data, bint is_text)

@@ -1,0 +1,1 @@
+cpdef list wait_epoll(epoll, timeout)
