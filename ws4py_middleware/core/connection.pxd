@@ -8,6 +8,7 @@ from .parser cimport Parser
 cdef object _OPEN
 cdef object _CLOSED
 cdef list _NO_EVENTS
+cdef double _NEVER
 
 
 cdef class Connection(Machine):
@@ -21,7 +22,7 @@ cdef class Connection(Machine):
     cpdef bint has_work(self) except -1
     cpdef Py_ssize_t get_queued(self) except -1
     cpdef Py_ssize_t get_backlog(self) except -1
-    @cython.locals(parser=Parser)
+    @cython.locals(parser=Parser, events=list)
     cpdef receive_data(self, data, double now, max_frames=*)
     cpdef get_room(self, Py_ssize_t size)
     cpdef room_filled(self, Py_ssize_t size, double now)

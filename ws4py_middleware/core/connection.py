@@ -14,6 +14,7 @@ frame, or before the failure, that came right behind that message.
 from __future__ import annotations
 
 import enum
+import math
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,9 @@ TRANSITIONS: dict[tuple[State, Step], State] = {
 # Looking a member of an enumeration up costs more than the comparison.
 _OPEN = State.OPEN
 _CLOSED = State.CLOSED
+
+#: As in :mod:`.deadlines`.
+_NEVER = math.inf
 
 #: One list for all that have none; nothing is ever put into it.
 _NO_EVENTS: list[Event] = []
@@ -128,10 +132,11 @@ class Connection(Machine):
             self._controls_since = now
             parser.controls = 0
         meter = self._meter
-        if meter is None:
-            self._add(parser.feed(data, max_frames))
+        events = parser.feed(data, max_frames) if meter is None else meter.feed(parser, data, max_frames, now)
+        if self._events is _NO_EVENTS:
+            self._events = events
         else:
-            self._add(meter.feed(parser, data, max_frames, now))
+            self._add(events)
 
     def get_room(self, size: int) -> memoryview | None:
         """
@@ -393,7 +398,7 @@ class Connection(Machine):
         """
         outbox = self.outbox
         is_all = outbox.sent(size)
-        if not is_all or not self.deadlines.is_taking():
+        if not is_all or self.deadlines.write_due != _NEVER:
             self._note_sent(is_all, size, now)
         if self.state is _CLOSED and not outbox.queued:
             self.deadlines.linger(now)

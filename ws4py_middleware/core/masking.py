@@ -61,7 +61,13 @@ def unmask(data: bytes, start: int, stop: int) -> bytes:
     """
     if not 4 <= start <= stop <= len(data):
         raise ValueError(f"there is no payload from {start} to {stop} in {len(data)} bytes")
-    return apply_mask(data[start:stop], data[start - 4 : start])
+    payload = data[start:stop]
+    size = stop - start
+    key = data[start - 4 : start]
+    if size < _STRIDES_FROM:
+        mask = (key * ((size + 3) >> 2))[:size]
+        return (_from_bytes(payload, "little") ^ _from_bytes(mask, "little")).to_bytes(size, "little")
+    return apply_mask(payload, key)
 
 
 def unmask_in_place(room: bytearray | memoryview, start: int, stop: int, key: bytes) -> None:

@@ -34,7 +34,7 @@ cdef class Outbox:
     cdef public long long packed
     cdef public long long plain
 
-    @cython.locals(first=int)
+    @cython.locals(first=int, frame=bytes)
     cpdef push_message(self, data, bint is_text)
     @cython.locals(first=int)
     cpdef push_prepared(self, PreparedMessage message)

@@ -126,7 +126,12 @@ class Outbox:
                 first |= _RSV1
         self.messages += 1
         if self._make_mask_key is None and len(payload) < _APART_FROM:
-            self._push(pack(first, payload))
+            frame = pack(first, payload)
+            if self._frames is None:
+                self._frames = [frame]
+            else:
+                self._frames.append(frame)
+            self.queued += len(frame)
         else:
             self._push(self._frame(first, payload))
 

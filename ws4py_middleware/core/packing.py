@@ -18,8 +18,10 @@ __all__ = ["pack", "pack_head"]
 _pack_16 = struct.Struct("!BBH").pack
 _pack_64 = struct.Struct("!BBQ").pack
 
-#: What stands before small payloads of a server's messages: one look-up in place of a pack.
-_HEADS = {first: [bytes((first, size)) for size in range(126)] for first in (0x81, 0x82)}
+#: What stands before small payloads of a server's messages, by first byte and size: a look-up, not a pack.
+_HEADS = [
+    [bytes((first, size)) for size in range(126)] if first in (0x81, 0x82) else [] for first in range(0x100)
+]
 
 
 def pack_head(first: int, size: int, mask_key: bytes | None = None) -> bytes:
@@ -61,7 +63,7 @@ def pack(first: int, payload: Buffer, mask_key: bytes | None = None) -> bytes:
     size = len(payload)
     if mask_key is not None:
         return pack_head(first, size, mask_key) + apply_mask(payload, mask_key)
-    heads = _HEADS.get(first)
-    if heads is not None and size < 126:
+    heads = _HEADS[first]
+    if size < len(heads):
         return heads[size] + payload
     return b"".join((pack_head(first, size), payload))
