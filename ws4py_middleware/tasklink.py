@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from types import CoroutineType
 from typing import Any, Protocol, cast
 
 from .core.events import Event, HookDue, MessageReceived, PongReceived
@@ -107,13 +108,16 @@ class TaskWaiter:
 class TaskLink(_LoopsLink):
     """One connection whose hooks may be ``async def``: :meth:`turn_async` takes the place of ``turn``."""
 
-    __slots__ = ("_corks", "_uncorking")
+    __slots__ = ("_corks", "_stepping", "_uncorking", "task_id")
 
     def __init__(self, handler: Handler, transport: TransportLike, conn: Machine, loop: Loop) -> None:
         super().__init__(handler, transport, conn, loop)
         self._uncorking = False
         #: Whether it is worth while to hold back what is sent outside of hooks; not where messages go whole.
         self._corks = getattr(transport, "takes_bytes", True)
+        #: What :meth:`.Loop.current` returns in its task; 0 before there is one.
+        self.task_id = 0
+        self._stepping = 0  # the thread in which callbacks are made, none of which has waited for anything
 
     # --- the task of the connection ---------------------------------------------------------
 
@@ -223,7 +227,8 @@ class TaskLink(_LoopsLink):
         conn = self.conn
         lock = self._lock
         begun = None
-        self._busy = self._current()
+        self._busy = self.task_id or self._current()
+        self._stepping = get_ident()
         try:
             while True:
                 with lock:
@@ -231,7 +236,7 @@ class TaskLink(_LoopsLink):
                 if event is None:
                     break
                 result = self._tell(event)
-                if result is not None and inspect.isawaitable(result):
+                if result is not None and (type(result) is CoroutineType or inspect.isawaitable(result)):
                     iterator = result.__await__()
                     waited = begin(iterator)
                     if waited is not DONE:
@@ -242,6 +247,7 @@ class TaskLink(_LoopsLink):
         except BaseException as error:  # noqa: BLE001 - see _hook_failed
             self._hook_failed(error)
         finally:
+            self._stepping = 0
             if begun is None:
                 self._uncork()
         return begun
@@ -306,8 +312,10 @@ class TaskLink(_LoopsLink):
 
     def _flush_unless_corked(self) -> None:
         loop = self.loop
-        if self._busy and self._busy == self._current():
+        if self._stepping and self._stepping == get_ident():
             return  # it leaves when the hook returns, or waits for something: uncork_now()
+        if self._busy and self._busy == self._current():
+            return
         if not self._corks or not loop.is_here():
             self._flush()
         elif not self._uncorking:

@@ -234,6 +234,8 @@ class TaskManager(Turns):
         name = f"{type(link.handler).__name__} {link.fd}"
         task = seat.task = self._aio.create_task(self._serve(link, seat), name=name)
         task.add_done_callback(lambda task: self._unseat(link, seat, task))
+        if isinstance(link, TaskLink):
+            link.task_id = id(task)
         self.update(link)
 
     # --- all of them -------------------------------------------------------------------------------

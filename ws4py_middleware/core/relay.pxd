@@ -4,6 +4,13 @@ cdef object _OPEN
 cdef object _CLOSED
 
 
+cdef class SendMessage:
+    cdef public bytes data
+    cdef public bint is_text
+    cdef public Py_ssize_t cost
+    cdef public object _text
+
+
 cdef class Relay(Machine):
     cdef public tuple _batch
     cdef public object _counts
@@ -24,3 +31,6 @@ cdef class Relay(Machine):
     cpdef send_prepared(self, message)
     cpdef data_to_send(self)
     cpdef data_sent(self, Py_ssize_t size, double now)
+    cpdef _push(self, item)
+    cpdef _forget(self, items)
+    cpdef _check_finished(self)

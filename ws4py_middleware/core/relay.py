@@ -11,7 +11,6 @@ pings, pongs and compression are the server's business.
 from __future__ import annotations
 
 import enum
-import functools
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -60,21 +59,22 @@ TRANSITIONS: dict[tuple[State, Step], State] = {
 class SendMessage:
     """A message that is to be sent; one for all connections that it goes to."""
 
-    __slots__ = ("__dict__", "data", "is_text")
+    __slots__ = ("_text", "cost", "data", "is_text")
 
     def __init__(self, data: Buffer, is_text: bool) -> None:
         self.data = data if isinstance(data, bytes) else bytes(data)
         self.is_text = is_text
-
-    @functools.cached_property
-    def text(self) -> str:
-        """The payload of a text message; decoded once, however many it goes to."""
-        return self.data.decode()
+        #: What it counts for in the queue.
+        self.cost = len(self.data) + _ITEM_COST
+        self._text: str | None = None
 
     @property
-    def cost(self) -> int:
-        """What it counts for in the queue."""
-        return len(self.data) + _ITEM_COST
+    def text(self) -> str:
+        """The payload of a text message; decoded once, however many it goes to."""
+        text = self._text
+        if text is None:
+            text = self._text = self.data.decode()
+        return text
 
     def __repr__(self) -> str:
         return f"SendMessage({self.data!r}, is_text={self.is_text})"
