@@ -35,7 +35,7 @@ COMPILED = False
 _PACKAGE = __name__.rpartition(".")[0]
 
 #: Where something is compiled, below the package.
-FOLDERS = ("", "core", "core/extensions", "handover")
+FOLDERS = ("", "core", "core/extensions", "handover", "hub")
 
 _told = 0
 
