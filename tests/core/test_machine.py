@@ -99,6 +99,15 @@ def test_peer_that_takes_something_has_time_for_the_rest(make_machine: Callable[
 
 
 @both
+def test_peer_that_takes_all_at_once_is_not_waited_for(make_machine: Callable[[], Machine]) -> None:
+    machine = make_machine()
+    machine.send_message(b"Hello", True)
+    machine.data_sent(count(machine.data_to_send()), 1.0)
+    assert not machine.deadlines.is_write_blocked
+    assert machine.get_queued() == 0
+
+
+@both
 def test_peer_that_says_nothing_is_let_go(make_machine: Callable[[], Machine]) -> None:
     machine = make_machine()
     machine.pause()

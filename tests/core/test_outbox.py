@@ -90,6 +90,18 @@ def test_take_many_bytes_come_in_pieces_of_whole_frames() -> None:
     assert sizes == [150_012, 100_008]
 
 
+def test_take_many_small_frames_come_in_pieces_of_whole_frames() -> None:
+    outbox = make()
+    for _ in range(20):
+        outbox.push_message(bytes(10_000), False)
+    pieces = []
+    while wire := outbox.take():
+        assert isinstance(wire, bytes)
+        pieces.append(len(wire))
+        assert outbox.sent(len(wire))
+    assert pieces == [14 * 10_004, 6 * 10_004]
+
+
 def test_take_a_large_frame_stands_alone() -> None:
     outbox = make()
     outbox.push_message(bytes(200_000), False)
