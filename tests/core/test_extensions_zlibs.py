@@ -12,17 +12,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.codec import inflate_all
+from ws4py_middleware.core.extensions.deflate import Deflate
 from ws4py_middleware.core.extensions.zlibs import Library, get_libraries, get_library
+from ws4py_middleware.core.policy import DeflateOptions
 
 LIBRARIES = get_libraries()
 
-TELL = "from ws4py_middleware.core.extensions.zlibs import get_library; print(get_library().name)"
+TELL = """
+from ws4py_middleware.core.extensions.zlibs import get_library
+print(get_library().name, get_library(keeps=True).name)
+"""
 
 
 def test_libraries_are_all_that_is_installed_and_the_last_one_is_used() -> None:
     assert get_libraries() is LIBRARIES
     assert next(iter(LIBRARIES)) == "zlib"
     assert get_library() is [*LIBRARIES.values()][-1]
+    assert get_library(keeps=True) is LIBRARIES["zlib"]
     assert [repr(library) for library in LIBRARIES.values()] == [f"Library({name!r})" for name in LIBRARIES]
 
 
@@ -32,20 +38,21 @@ def test_libraries_without_the_extra_is_pythons_own(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("choice", "name"), [("", get_library().name), *((library, library) for library in LIBRARIES)]
+    ("choice", "names"),
+    [("", f"{get_library().name} zlib"), *((library, f"{library} {library}") for library in LIBRARIES)],
 )
-def test_library_is_chosen_by_the_environment(choice: str, name: str) -> None:
+def test_library_is_chosen_by_the_environment(choice: str, names: str) -> None:
     environ = {**os.environ, "WS4PY_MIDDLEWARE_ZLIB": choice}
     done = subprocess.run(
         [sys.executable, "-c", TELL], env=environ, capture_output=True, text=True, check=True
     )
-    assert done.stdout == f"{name}\n"
+    assert done.stdout == f"{names}\n"
 
 
 def test_library_that_is_not_there_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in LIBRARIES:
         monkeypatch.setenv("WS4PY_MIDDLEWARE_ZLIB", name)
-        assert get_library.__wrapped__() is LIBRARIES[name]
+        assert get_library.__wrapped__() is get_library.__wrapped__(keeps=True) is LIBRARIES[name]
     monkeypatch.setenv("WS4PY_MIDDLEWARE_ZLIB", "zopfli")
     with pytest.raises(ValueError, match="WS4PY_MIDDLEWARE_ZLIB is 'zopfli'; it is one of zlib"):
         get_library.__wrapped__()
@@ -66,6 +73,18 @@ def test_decompressor_has_the_window_that_was_asked_for(name: str, bits: int) ->
     else:
         with pytest.raises(LIBRARIES[name].error, match="too far back"):
             decompressor.decompress(far, 2**15)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_codec_keeps_no_compressor_of_the_library_that_takes_much_for_each(keep: bool) -> None:
+    extension = Deflate(
+        DeflateOptions(), encoder_bits=12, decoder_bits=12, keep_encoder=keep, keep_decoder=True
+    )
+    first = extension.encode_fragment(b"a fragment, after which the compressor is there", False)
+    assert extension.decode_frame(first, False, None)
+    kinds = type(extension._compressor), type(extension._decompressor)
+    compressing, inflating = get_library(keeps=keep), get_library()
+    assert kinds == (type(compressing.compressobj()), type(inflating.decompressobj()))
 
 
 # --- compressors that are lent -----------------------------------------------------------------------

@@ -28,7 +28,7 @@ def test_small_blocks_of_the_page_run(capsys: pytest.CaptureFixture[str]) -> Non
     set_up, _, tell = BLOCKS
     for block in (set_up, tell):
         exec(compile(block, "compression.md", "exec"), {"__name__": "page"})
-    assert capsys.readouterr().out == f"{get_library().name}\n"
+    assert capsys.readouterr().out == f"{get_library().name} {get_library(keeps=True).name}\n"
 
 
 def join(url: str, **offer: int | bool | None) -> ClientConnection:

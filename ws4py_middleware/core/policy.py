@@ -47,7 +47,7 @@ class DeflateOptions:
     client_no_context_takeover: bool = False
     #: The compression level, -1 to 9; 1 is the fastest, 6 saves a seventh (zlib) or a third (zlib-ng) more.
     level: int = 1
-    #: The memory level, 1 to 9. It is for zlib; zlib-ng takes the same for each.
+    #: The memory level, 1 to 9. It is for zlib; zlib-ng takes the same for each, and is for what is not kept.
     mem_level: int = 5
     #: Shorter messages are sent as they are; in bytes.
     threshold: int = 256

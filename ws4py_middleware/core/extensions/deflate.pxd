@@ -14,6 +14,7 @@ cdef class Codec:
     cdef public object _decompressor
     cdef public object _encoder_bits
     cdef public bint _in_stream
+    cdef public object _inflater
     cdef public bint _keep_decoder
     cdef public bint _keep_encoder
     cdef public tuple _kind

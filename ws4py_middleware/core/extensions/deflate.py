@@ -92,7 +92,7 @@ class DeflateFactory(ExtensionFactory):
 
     Args:
         options: The wishes of this end.
-        library: What compresses; ``None``: :func:`.zlibs.get_library`.
+        library: What compresses and inflates; ``None``: what :func:`.zlibs.get_library` chooses for either.
     """
 
     __slots__ = ("_library", "_options")
@@ -183,7 +183,7 @@ class Codec:
         decoder_bits: Largest window that the peer compresses with: 8 to 15.
         keep_encoder: Whether a message may refer to those sent before it.
         keep_decoder: Whether the peer's messages may refer to those before them.
-        library: What compresses; ``None``: :func:`.zlibs.get_library`.
+        library: What compresses and inflates; ``None``: what :func:`.zlibs.get_library` chooses for either.
     """
 
     __slots__ = (
@@ -192,6 +192,7 @@ class Codec:
         "_decompressor",
         "_encoder_bits",
         "_in_stream",
+        "_inflater",
         "_keep_decoder",
         "_keep_encoder",
         "_kind",
@@ -211,7 +212,8 @@ class Codec:
         keep_decoder: bool,
         library: Library | None = None,
     ) -> None:
-        self._library = library = library or get_library()
+        self._inflater = library or get_library()
+        self._library = library = library or get_library(keep_encoder)
         self._threshold = options.threshold
         self._encoder_bits = encoder_bits
         # A larger window reads what was written with a smaller one; and compressors that were
@@ -279,12 +281,12 @@ class Codec:
             while data:
                 decompressor = self._decompressor
                 if decompressor is None:
-                    decompressor = self._decompressor = self._library.make_decompressor(self._decoder_bits)
+                    decompressor = self._decompressor = self._inflater.make_decompressor(self._decoder_bits)
                 try:
                     # Never 0, which means "no limit".
                     room = _STEP if max_size is None else min(max_size + 1 - size, _STEP)
                     piece = decompressor.decompress(data, room)
-                except self._library.error as error:
+                except self._inflater.error as error:
                     self._decompressor = None
                     raise InvalidBytesError(f"a compressed payload does not inflate: {error}") from None
                 size += len(piece)

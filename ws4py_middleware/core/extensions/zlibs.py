@@ -2,7 +2,9 @@
 Which library deflates and inflates: zlib-ng where it is installed (extra ``fast``), else Python's own zlib.
 
 Both have the same functions and speak the same format, so each end of a connection may use another. The
-environment variable ``WS4PY_MIDDLEWARE_ZLIB`` chooses, ``zlib`` or ``zlib-ng``.
+environment variable ``WS4PY_MIDDLEWARE_ZLIB`` chooses one for everything, ``zlib`` or ``zlib-ng``. Without it,
+compressors that connections keep are zlib's: each of zlib-ng's takes 128 KiB for its hash table, however small
+its window.
 """
 
 from __future__ import annotations
@@ -123,15 +125,19 @@ def get_libraries() -> dict[str, Library]:
 
 
 @functools.cache
-def get_library() -> Library:
+def get_library(keeps: bool = False) -> Library:
     """
     Return the library that is used in this process.
+
+    Args:
+        keeps: Whether it is for compressors of which each connection keeps one, not for such as go from one
+            connection to the next, nor for inflating.
 
     Raises:
         ValueError: ``WS4PY_MIDDLEWARE_ZLIB`` names one that is not installed.
     """
     libraries = get_libraries()
-    name = os.environ.get(_CHOICE) or [*libraries][-1]
+    name = os.environ.get(_CHOICE) or ("zlib" if keeps else [*libraries][-1])
     if name not in libraries:
         raise ValueError(f"{_CHOICE} is {name!r}; it is one of {', '.join(libraries)}, which are installed")
     return libraries[name]
