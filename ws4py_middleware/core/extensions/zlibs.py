@@ -1,10 +1,10 @@
 """
 Which library deflates and inflates: zlib-ng where it is installed (extra ``fast``), else Python's own zlib.
 
-Both have the same functions and speak the same format, so each end of a connection may use another. The
-environment variable ``WS4PY_MIDDLEWARE_ZLIB`` chooses one for everything, ``zlib`` or ``zlib-ng``. Without it,
-compressors that connections keep are zlib's: each of zlib-ng's takes 128 KiB for its hash table, however small
-its window.
+Both have the same functions and speak the same format, so each end of a connection may use another.
+The environment variable ``WS4PY_MIDDLEWARE_ZLIB`` chooses one for everything, ``zlib`` or ``zlib-ng``.
+Without it, compressors that connections keep are zlib's: each of zlib-ng's takes 128 KiB for its hash
+table, however small its window.
 """
 
 from __future__ import annotations
