@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .corks import flush, hold, let_go
+from .epolls import WRITE, wait_epoll
 from .link import Link
 from .native import get_ident, monotonic
-from .pollers import WRITE, ForeignPoller, Poller
+from .pollers import EPollPoller, ForeignPoller
 
 if TYPE_CHECKING:
     from .leading import Leading
@@ -18,7 +19,7 @@ __all__ = ["dispatch", "lead"]
 _HELD_TIME = 0.001
 
 
-def lead(manager: Any, poller: Poller, crew: Any, running: list[Link]) -> Link | None:
+def lead(manager: Any, poller: Any, crew: Any, running: list[Link]) -> Link | None:
     """
     Poll and dispatch until the manager is stopped, or another thread leads.
 
@@ -29,13 +30,19 @@ def lead(manager: Any, poller: Poller, crew: Any, running: list[Link]) -> Link |
         The link in whose turn the loop was handed on to another thread; ``None``: the run is over.
     """
     turns = manager._turns
+    is_epoll = type(poller) is EPollPoller
+    due = manager._timers.next()
     while manager.running and manager._crew is crew:
-        timeout = manager._timeout()
+        if manager._timer_moved:
+            manager._timer_moved = False
+            due = manager._timers.next()
+        timeout = 0.0 if turns else None if due is None else max(due - monotonic(), 0.0)
         if timeout == 0:  # for a timer that is due, or for turns
             manager._take_timers()
+            manager._timer_moved = True
             if turns and isinstance(poller, ForeignPoller):
                 manager._poke()  # it cannot be told not to wait
-        ready = poller.wait(timeout)
+        ready = wait_epoll(poller._epoll, timeout) if is_epoll else poller.wait(timeout)
         link = None
         if ready:  # else it was for a timer, in which no hook is called
             crew.rounds += 1

@@ -1,16 +1,18 @@
 cimport cython
 
 from .core.events cimport MessageReceived
+from .handover.nowait cimport PlainSocket
 from .messaging cimport make_binary, make_text
 from .native cimport get_ident, monotonic
 from .outgoing cimport Outgoing
 
 cdef int _UNTIMED
+cdef Py_ssize_t _LONG, _HEAD_SIZE
 
 
 cdef class Incoming(Outgoing):
     cdef public object handler
-    cdef public bint _crossed, _hung_up, _read_due, _told_opened
+    cdef public bint _crossed, _hung_up, _is_long, _read_due, _told_opened
     cdef public Py_ssize_t _turn_bytes
     cdef public double _turn_time
 
@@ -20,8 +22,11 @@ cdef class Incoming(Outgoing):
     cpdef on_hangup(self)
     cpdef turn(self, bint readable=*)
     cpdef _go_on(self)
-    @cython.locals(now=double)
+    @cython.locals(now=double, plain=PlainSocket)
     cpdef double _take_in(self, bint readable) except? -1
+    cpdef _get_room(self)
+    @cython.locals(now=double)
+    cpdef double _fill(self, PlainSocket plain, room) except? -1
     cpdef _recv(self)
     cpdef _receive(self, data, double now)
     cpdef _frames(self)

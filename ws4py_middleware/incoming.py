@@ -11,6 +11,7 @@ from typing import Protocol
 
 from .core.events import Event, HookDue, MessageReceived, PongReceived
 from .core.machine import Machine
+from .handover.nowait import PlainSocket
 from .lifetimes import reauthorize
 from .loops import Loop, TransportLike
 from .messaging import Message, PongControlMessage, make_binary, make_text
@@ -19,6 +20,12 @@ from .outgoing import Outgoing
 from .pollers import HANGUP, READ, WRITE
 
 __all__ = ["Handler", "Incoming"]
+
+# From so many bytes in one read on, the next one may go on with the same payload.
+_LONG = 16 * 1024
+
+# The longest head of a frame: two bytes, a length of eight, a mask key.
+_HEAD_SIZE = 14
 
 # How many messages may come before the clock is asked again, when those before them took hardly any time.
 _UNTIMED = 8
@@ -40,6 +47,7 @@ class Incoming(Outgoing):
     __slots__ = (
         "_crossed",
         "_hung_up",
+        "_is_long",
         "_read_due",
         "_told_opened",
         "_turn_bytes",
@@ -55,6 +63,7 @@ class Incoming(Outgoing):
         self._told_opened = False
         self._read_due = False  # there may be something to read that no poller tells of
         self._hung_up = False  # the poller has told all it knows
+        self._is_long = False  # much has come at once
         self._crossed = False  # reading waits for writing, which TLS may want
 
     # --- what the poller tells ----------------------------------------------------------------
@@ -145,19 +154,40 @@ class Incoming(Outgoing):
         if readable or self._read_due or self._hung_up or (plain is None and self.transport.pending()):
             self._read_due = False
             try:
-                if plain is not None:
-                    data = plain.recv(self._turn_bytes)
-                else:
+                if plain is None:
                     data = self._recv()
+                elif self._is_long and (room := self._get_room()) is not None:
+                    return self._fill(plain, room)
+                else:
+                    # A payload of so many bytes comes in one read, with what stands before it.
+                    data = plain.recv(self._turn_bytes + _HEAD_SIZE)
             except OSError as error:
                 with self._lock:
                     self._lose(error)
             else:
                 now = monotonic()
                 if data is not None:
+                    self._is_long = len(data) >= _LONG
                     self._receive(data, now)
                 return now
         return monotonic()
+
+    def _get_room(self) -> memoryview | None:
+        """Return where the rest of a long payload may be read to, if one is on its way."""
+        with self._lock:
+            return self.conn.get_room(self._turn_bytes)
+
+    def _fill(self, plain: PlainSocket, room: memoryview) -> float:
+        """Read what a long payload lacks to where it belongs; return what time it is."""
+        with room:
+            size = plain.recv_into(room)
+        now = monotonic()
+        with self._lock:
+            if size:
+                self.conn.room_filled(size, now)
+            elif size is not None:
+                self._receive(b"", now)
+        return now
 
     def _recv(self) -> bytes | None:
         """Read from a transport that may have to write for it, as TLS may."""

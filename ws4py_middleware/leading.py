@@ -15,7 +15,6 @@ import threading
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from .dispatching import dispatch, lead
@@ -85,6 +84,7 @@ class Leading(Registry):
         self._ident: int | None = None  # of the thread that polls
         self._wake_fds: tuple[int, int] | None = None
         self._woken = False
+        self._timer_moved = False  # there is an earlier one, or none any more
         self._turns: deque[Link] = deque()
         self._queued_turns: set[Link] = set()
         self._sinks: dict[int, _socket.socket] = {}
@@ -116,12 +116,6 @@ class Leading(Registry):
         self._queued_turns.clear()
         self._close()
         self._ident = None
-
-    def _timeout(self) -> float | None:
-        if self._turns:
-            return 0
-        when = self._timers.next()
-        return None if when is None else max(when - monotonic(), 0)
 
     def _dispatch(self, ready: list[tuple[int, int]], crew: Any, running: list[Link]) -> Link | None:
         """Give those who are ready their turn; see :func:`.dispatching.dispatch`."""
@@ -281,6 +275,7 @@ class Leading(Registry):
     def schedule(self, link: Any, when: float) -> None:
         """Come back to a link at a point in time."""
         if self._timers.set(link, when):
+            self._timer_moved = True
             self._wake()
 
     def released(self, link: Link) -> None:

@@ -18,9 +18,69 @@ cdef extern from "Python.h":
     char *bytes_of "PyBytes_AS_STRING"(PyObject *data)
     int resize_bytes "_PyBytes_Resize"(PyObject **data, Py_ssize_t size) except -1
     void drop "Py_XDECREF"(PyObject *data)
+    void hold "Py_INCREF"(PyObject *data)
+    Py_ssize_t references "Py_REFCNT"(PyObject *data)
+    Py_ssize_t bytes_size "PyBytes_GET_SIZE"(PyObject *data)
+    PyObject *list_item "PyList_GET_ITEM"(object of, Py_ssize_t index)
+
+cdef extern from *:
+    """
+    /* Other bytes come into it, and another hash: as _PyBytes_Resize() does. */
+    #if defined(__GNUC__)
+    #pragma GCC diagnostic push
+    #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    #endif
+    static void ws4py_forget_hash(PyObject *data) { ((PyBytesObject *)data)->ob_shash = -1; }
+    #if defined(__GNUC__)
+    #pragma GCC diagnostic pop
+    #endif
+    """
+    void forget_hash "ws4py_forget_hash"(PyObject *data)
 
 # Beside what has come, so much at most is taken ahead of what will come.
 cdef Py_ssize_t _STEP = 64 * 1024
+
+
+# The memory of a large payload comes from the system page by page, and goes back when nobody has the payload any
+# more; to get it anew for each message costs as much as to fill it. So the last few are kept, and taken again
+# as soon as nobody else has them.
+cdef enum:
+    KEPT = 4
+
+cdef Py_ssize_t _LEAST_KEPT = 256 * 1024
+cdef Py_ssize_t _MOST_KEPT = 1024 * 1024
+cdef list _kept = []
+cdef int _next_kept = 0
+
+
+cdef int _keep(bytes payload) except -1:
+    """Keep the memory of a payload, in the place of another one when there are enough."""
+    global _next_kept
+    if not _LEAST_KEPT <= PyBytes_GET_SIZE(payload) <= _MOST_KEPT:
+        return 0
+    if len(_kept) < KEPT:
+        _kept.append(payload)
+        return 0
+    _next_kept = (_next_kept + 1) % KEPT
+    _kept[_next_kept] = payload
+    return 0
+
+
+cdef PyObject *_find_kept(Py_ssize_t size) except? NULL:
+    """Return memory for a payload of so many bytes, which is the caller's now; ``NULL`` when there is none."""
+    cdef int i
+    cdef PyObject *found
+    if size < _LEAST_KEPT:
+        return NULL
+    for i in range(len(_kept)):
+        found = list_item(_kept, i)
+        # More than it needs is given back when it is finished: a little only.
+        if references(found) == 1 and size <= bytes_size(found) <= size + (size >> 3):
+            hold(found)
+            del _kept[i]
+            forget_hash(found)
+            return found
+    return NULL
 
 
 cdef inline uint32_t _take_key(bytes key, Py_ssize_t offset) except? 0:
@@ -105,6 +165,10 @@ cdef class Assembly:
         self._check_free()
         if not size:
             return
+        if self._data is NULL:
+            self._data = _find_kept(<Py_ssize_t>min(size + remaining, _MOST_KEPT + 1))
+            if self._data is not NULL:
+                self._capacity = bytes_size(self._data)
         self._reserve(size, <Py_ssize_t>max(min(remaining, self._size + size + _STEP), 0))
         target = self._end()
         if PyBytes_GET_SIZE(key):
@@ -162,4 +226,5 @@ cdef class Assembly:
         drop(self._data)
         self._data = NULL
         self._size = self._capacity = 0
+        _keep(payload)
         return payload

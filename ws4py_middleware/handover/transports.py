@@ -18,7 +18,7 @@ import ssl
 import struct
 import threading
 import time
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from ..core.types import Buffer
 from .nowait import PlainSocket
@@ -26,7 +26,7 @@ from .nowait import PlainSocket
 __all__ = ["Address", "TLSObject", "TLSTransport", "Transport"]
 
 #: ``(host, port)`` of IPv4 and IPv6, the path of a Unix socket (bytes: an abstract one), None when unknown.
-Address = tuple[str, int] | str | bytes | None
+Address: TypeAlias = "tuple[str, int] | str | bytes | None"
 
 # The largest TLS record (RFC 8446 §5.1). CPython does not set SSL_MODE_ENABLE_PARTIAL_WRITE: a larger write
 # would report nothing as sent until all of it is, and a slow reader would look like a dead one.
