@@ -94,6 +94,7 @@ def test_message_that_is_cut_anywhere_is_one(stage: Stage) -> None:
         (b"\x82\x00", "a frame of another kind"),
         (build_head(CLOSE, 0), "the server has sent Close"),
     ],
+    ids=["text", "changed", "binary", "close"],  # the wire has the time in it, another for each worker
 )
 def test_what_is_no_message_of_the_room_ends_a_member(stage: Stage, wire: bytes, trouble: str) -> None:
     found = stage.expect(0, 1, wire)
