@@ -51,6 +51,24 @@ def test_what_was_read_stays_as_it_is(ends: tuple[PlainSocket, socket.socket], s
         assert ours.recv(64 * KiB) == bytes([letter]) * size
 
 
+def test_what_was_read_is_found_by_its_own_hash(ends: tuple[PlainSocket, socket.socket]) -> None:
+    """Bytes remember their hash, and so would the buffer that is read into again."""
+    ours, theirs = ends
+    for letter in b"abc":
+        theirs.sendall(bytes([letter]) * 20 * KiB)
+        assert {ours.recv(64 * KiB)} == {bytes([letter]) * 20 * KiB}
+
+
+def test_no_read_has_a_size_below_nothing(ends: tuple[PlainSocket, socket.socket]) -> None:
+    ours, theirs = ends
+    theirs.sendall(b"a" * 20 * KiB)
+    assert ours.recv(16 * KiB) == b"a" * 16 * KiB
+    with pytest.raises(ValueError, match="negative"):
+        ours.recv(-1)
+    assert ours.recv(0) == b""
+    assert ours.recv(16 * KiB) == b"a" * 4 * KiB
+
+
 def test_reads_of_different_sizes_are_as_large_as_they_may_be(
     ends: tuple[PlainSocket, socket.socket],
 ) -> None:

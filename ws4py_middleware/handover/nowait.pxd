@@ -1,5 +1,5 @@
 cdef class PlainSocket:
-    cdef public object sock
+    cdef readonly object sock
     cdef bint is_direct
 
     cdef int get_fd(self) except -1

@@ -31,7 +31,20 @@ cdef extern from *:
     /* How a C socket of CPython's begins, in all versions. Whether that is so is tried when this is imported. */
     typedef struct { PyObject_HEAD int fd; } ws4py_socket;
     #define ws4py_fd(sock) (((ws4py_socket *)(sock))->fd)
-    #define ws4py_set_size(data, size) Py_SET_SIZE((PyVarObject *)(data), size)
+
+    /* Other bytes have come into it: so many, and with another hash than the one that it may remember. */
+    #if defined(__GNUC__)
+    #pragma GCC diagnostic push
+    #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    #endif
+    static void ws4py_set_size(PyObject *data, Py_ssize_t size) {
+        Py_SET_SIZE((PyVarObject *)data, size);
+        PyBytes_AS_STRING(data)[size] = 0;
+        ((PyBytesObject *)data)->ob_shash = -1;
+    }
+    #if defined(__GNUC__)
+    #pragma GCC diagnostic pop
+    #endif
     """
     cdef struct iovec:
         void *iov_base
@@ -117,6 +130,8 @@ cdef class PlainSocket:
                 return self.sock.recv(size)
             except BlockingIOError:
                 return None
+        if size < 0:
+            raise ValueError("negative buffersize in recv")
         fd = self.get_fd()
         if _capacity < size or Py_REFCNT(<PyObject *>_buffer) != 1:
             _capacity = 0
@@ -130,7 +145,6 @@ cdef class PlainSocket:
         if got < COPIED:
             return PyBytes_FromStringAndSize(PyBytes_AS_STRING(_buffer), got)
         ws4py_set_size(_buffer, got)
-        PyBytes_AS_STRING(_buffer)[got] = 0
         return _buffer
 
     cpdef object recv_into(self, object buffer):
@@ -143,14 +157,15 @@ cdef class PlainSocket:
                 return self.sock.recv_into(buffer)
             except BlockingIOError:
                 return None
-        fd = self.get_fd()
         PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
-        got = c_recv(fd, view.buf, view.len, MSG_DONTWAIT)
-        while got < 0 and c_errno == EINTR:
+        try:
+            fd = self.get_fd()
             got = c_recv(fd, view.buf, view.len, MSG_DONTWAIT)
-        if got < 0:
+            while got < 0 and c_errno == EINTR:
+                got = c_recv(fd, view.buf, view.len, MSG_DONTWAIT)
             number = c_errno
-        PyBuffer_Release(&view)
+        finally:
+            PyBuffer_Release(&view)
         if got < 0:
             return None if _has_nothing(number) else _fail(number)
         return got
@@ -165,13 +180,16 @@ cdef class PlainSocket:
                 return self.sock.send(data)
             except BlockingIOError:
                 return 0
-        fd = self.get_fd()
         if type(data) is bytes:
+            fd = self.get_fd()
             sent = _write(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), &number)
             return self._note(sent, number)
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
-        sent = _write(fd, view.buf, view.len, &number)
-        PyBuffer_Release(&view)
+        try:
+            fd = self.get_fd()
+            sent = _write(fd, view.buf, view.len, &number)
+        finally:
+            PyBuffer_Release(&view)
         return self._note(sent, number)
 
     cpdef Py_ssize_t sendv(self, list buffers) except -1:
@@ -186,7 +204,6 @@ cdef class PlainSocket:
                 return self.sock.sendmsg(buffers)
             except BlockingIOError:
                 return 0
-        fd = self.get_fd()
         try:
             for data in buffers:
                 if count == MAX_BUFFERS:
@@ -195,6 +212,7 @@ cdef class PlainSocket:
                 vector[count].iov_base = views[count].buf
                 vector[count].iov_len = views[count].len
                 count += 1
+            fd = self.get_fd()  # not before: the buffers of others run code of theirs
             memset(&message, 0, sizeof(message))
             message.msg_iov = vector
             message.msg_iovlen = count
