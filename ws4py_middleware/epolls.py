@@ -6,8 +6,10 @@ What ``epoll`` tells, in a poller's own flags.
 
 from __future__ import annotations
 
-import select
 from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import select
 
 __all__ = ["HANGUP", "READ", "WRITE", "wait_epoll"]
 
@@ -16,23 +18,22 @@ WRITE = 2
 #: The connection is gone in both directions; reported also to those that do not read.
 HANGUP = 4
 
-if TYPE_CHECKING or hasattr(select, "epoll"):
 
-    def wait_epoll(epoll: select.epoll, timeout: float | None) -> list[tuple[int, int]]:
-        """
-        Wait until descriptors are ready.
+def wait_epoll(epoll: select.epoll, timeout: float | None) -> list[tuple[int, int]]:
+    """
+    Wait until descriptors are ready.
 
-        Args:
-            timeout: Seconds; ``None`` waits for as long as it takes, 0 does not wait.
+    Args:
+        timeout: Seconds; ``None`` waits for as long as it takes, 0 does not wait.
 
-        Returns:
-            Pairs of a descriptor and a combination of ``READ``, ``WRITE`` and ``HANGUP``.
+    Returns:
+        Pairs of a descriptor and a combination of ``READ``, ``WRITE`` and ``HANGUP``.
 
-        Raises:
-            ValueError: The epoll object is closed.
-        """
-        # The kernel's READ, WRITE, ERR and HUP are 1, 4, 8 and 16.
-        return [
-            (fd, flags & 1 | (flags & 4) >> 1 | (HANGUP if flags & 24 else 0))
-            for fd, flags in epoll.poll(-1 if timeout is None else timeout)  # PyPy knows no None
-        ]
+    Raises:
+        ValueError: The epoll object is closed.
+    """
+    # The kernel's READ, WRITE, ERR and HUP are 1, 4, 8 and 16.
+    return [
+        (fd, flags & 1 | (flags & 4) >> 1 | (HANGUP if flags & 24 else 0))
+        for fd, flags in epoll.poll(-1 if timeout is None else timeout)  # PyPy knows no None
+    ]
