@@ -13,10 +13,17 @@ from .pollers import EPollPoller, ForeignPoller
 if TYPE_CHECKING:
     from .leading import Leading
 
-__all__ = ["dispatch", "lead"]
+__all__ = ["dispatch", "lead", "make_place"]
 
 # How long the rest of a round may take before what was sent to many does not wait for its end; seconds.
 _HELD_TIME = 0.001
+
+
+def make_place() -> list[Link]:
+    """Return an empty list for one link, with the memory for it: none is taken or given back in a turn."""
+    place: list[Any] = [None]
+    place.pop()
+    return place
 
 
 def lead(manager: Any, poller: Any, crew: Any, running: list[Link]) -> Link | None:

@@ -27,6 +27,7 @@ with needs("gevent", "gevent", __name__):
 
 from .corks import let_go
 from .crews import GreenletCrew
+from .dispatching import make_place
 from .leading import Leading
 from .link import Link
 from .unpatched import HubPoller, ThreadWaiter, get_thread, make_poller
@@ -255,7 +256,7 @@ class GreenletManager(Leading):
     def _work(self, crew: GreenletCrew) -> None:
         """Lead; or end the turn in which a hook has waited, and be there for the next one to lead."""
         me = _getcurrent()
-        running: list[Link] = []
+        running = make_place()
         try:
             while not crew.is_over:
                 crew.running, crew.leads = running, True

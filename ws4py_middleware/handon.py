@@ -26,6 +26,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from .corks import let_go
+from .dispatching import make_place
 
 if TYPE_CHECKING:
     from .leading import Leading
@@ -62,7 +63,7 @@ class _Hand:
         self.ticks = 0
         #: The link whose turn a leader is in. Who takes it out has it: the leader goes on only with what
         #: it has taken out itself. It is one operation, so that neither needs a lock.
-        self.running: list[Link] = []
+        self.running = make_place()
 
     def take(self, link: Link, since: float | None = None) -> None:
         self.link = link
@@ -96,7 +97,7 @@ class Crew:
         self._hands: set[_Hand] = set()
         self._idle: list[_Hand] = []
         self._leader: _Hand | None = None
-        self._running: list[Link] = []  # the leader's
+        self._running = make_place()  # the leader's
         self._jobs: deque[Link] = deque()  # held, and waiting for a thread
         self._stalled: Link | None = None  # in whose turn the leader blocks, and nobody was free
         self._is_over = False
@@ -354,7 +355,7 @@ class Crew:
         let_go(former.ident)  # what it has sent to many does not wait for it
         hand.leads = True
         # A list of its own: the former leader is to find out that its own is empty.
-        hand.running = self._running = []
+        hand.running = self._running = make_place()
         self._leader = hand
         self._stalled = None
         return True
