@@ -61,6 +61,17 @@ def test_apply_mask_a_slice_with_steps_is_taken_as_the_bytes_it_shows() -> None:
     assert apply_mask(view[:100], b"abcd") == xor(view[:100].tobytes(), b"abcd")
 
 
+@pytest.mark.parametrize("way", ["mask_by_strides", "mask_by_words"])
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_ways_of_either_interpreter_do_the_same(way: str, kind: Any) -> None:
+    for size in (*range(20), 511, 512, 4099):
+        source = random.Random(size)
+        data, key = source.randbytes(size), source.randbytes(4)
+        masked = getattr(pure, way)(kind(data), key)
+        assert type(masked) is bytes
+        assert masked == xor(data, key)
+
+
 @given(st.binary(max_size=300), keys)
 def test_apply_mask_twice_gives_the_payload_back(data: bytes, key: bytes) -> None:
     assert apply_mask(data, key) == xor(data, key)
