@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.core.wire import BINARY
+from tests.core.wire import BINARY, CLOSE, build_close
 from tests.entrances.scripted import BOUND, Visit, no_leaks, scripted, text
 from ws4py_middleware.client import WebSocketBaseClient
 from ws4py_middleware.client.threadedclient import WebSocketClient
@@ -258,6 +258,35 @@ def test_what_a_subclass_makes_of_the_headers_is_what_is_sent() -> None:
         client.run()
     visit = server.visits[0]
     assert (visit.header("X-Token"), visit.header("Origin")) == (["secret"], [])
+
+
+def test_run_waits_for_closed_which_is_just_about_to_connect_again() -> None:
+    class Client(WebSocketClient):
+        ends = 0
+
+        def closed(self, code: int, reason: str | None = None) -> None:
+            self.ends += 1
+            if self.ends == 1:
+                self.connect()
+
+        def _forget_last(self) -> None:
+            super()._forget_last()
+            if self.ends:
+                gone.set()
+                assert go_on.wait(BOUND)
+
+    def script(visit: Visit) -> None:
+        visit.accept(build_close(1000))
+        assert visit.read_frame()[0] == CLOSE
+
+    gone, go_on = threading.Event(), threading.Event()
+    with scripted(script) as server:
+        client = Client(server.url)
+        client.connect()
+        assert gone.wait(BOUND)
+        threading.Timer(0.1, go_on.set).start()
+        client.run()
+        assert client.ends == 2
 
 
 # --- a manager that comes later --------------------------------------------------------------------------

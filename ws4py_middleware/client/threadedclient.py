@@ -171,7 +171,9 @@ class WebSocketClient(WebSocketBaseClient):
             RuntimeError: It was called in a hook, which would wait for itself.
         """
         thread = self._th
-        super().run()
+        if not thread.is_alive() or thread.ident == get_ident():
+            super().run()
+        # Where closed() is just about to connect again there is no connection to wait for, but the thread.
         if thread.ident is not None:
             thread.join()
 
