@@ -40,8 +40,10 @@ def test_there_are_only_files_that_exist() -> None:
 def test_all_that_is_no_module_is_in_the_wheel() -> None:
     project = tomli.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     package = ROOT / "ws4py_middleware"
-    patterns = project["tool"]["setuptools"]["package-data"]["ws4py_middleware"]
-    shipped = {path for pattern in patterns for path in package.glob(pattern)}
-    files = [path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
+    patterns = project["tool"]["setuptools"]["package-data"]
+    shipped = {path for pattern in patterns["ws4py_middleware"] for path in package.glob(pattern)}
+    shipped |= {path for pattern in patterns["*"] for path in package.rglob(pattern)}
+    modules = (".py", ".pyc", ".so")
+    files = [path for path in package.rglob("*") if path.is_file() and path.suffix not in modules]
     # What tools leave behind is hidden.
     assert {path for path in files if "/." not in path.relative_to(ROOT).as_posix()} == shipped

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import gevent
@@ -26,6 +27,7 @@ from ws4py_middleware.client.threadedclient import WebSocketClient
 from ws4py_middleware.exc import ConnectionClosed
 from ws4py_middleware.manager import WebSocketManager
 from ws4py_middleware.messaging import CloseControlMessage
+from ws4py_middleware.sending import send
 
 
 @pytest.fixture(autouse=True)
@@ -200,7 +202,8 @@ def test_fragments_for_a_connection_that_is_gone_go_to_the_next_one_in_one_piece
         client.connect()
         old: Any = client._link
         wait_until(lambda: client._link is not old and client.is_open)
-        client._send_fragments(old, ["a", "b"], False)
+        # A sender that has found the connection before it ended.
+        send(SimpleNamespace(_link=old), ["a", "b"])
         assert str(client.receive(BOUND)) == "ab"
         end(client)
 
