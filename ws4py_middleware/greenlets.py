@@ -82,6 +82,8 @@ class GreenletManager(Leading):
             it: who kills it ends the connection, and the hook that runs. By default there is none.
     """
 
+    _turns_time = _TURNS_TIME
+
     def __init__(self, spawn: Callable[..., Any] | None = None) -> None:
         super().__init__(None, None, None)
         self._spawn = spawn
@@ -313,27 +315,6 @@ class GreenletManager(Leading):
         rest, crew.rest = crew.rest, []
         # The number may be another connection's by now.
         return [(fd, events) for fd, events, link in rest if links.get(fd) is link]
-
-    def _take_turns(self, crew: Any, running: list[Link]) -> Link | None:
-        """Give those that asked one turn each, as long as it is not everybody else's."""
-        until = monotonic() + _TURNS_TIME
-        for _ in range(len(self._turns)):
-            link = self._turns.popleft()
-            self._queued_turns.discard(link)
-            if link.held and self._defer(link):
-                continue
-            running.append(link)
-            try:
-                link.turn()
-            except Exception as error:  # noqa: BLE001 - as in _hand_on
-                link.on_fault(error)
-            try:
-                running.pop()
-            except IndexError:
-                return link
-            if monotonic() >= until:
-                break
-        return None
 
     def _end_turn(self, crew: GreenletCrew, me: greenlet) -> None:
         """Let the loop have the link again whose hook has waited, if there is one."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import threading
 from abc import abstractmethod
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from .dispatching import dispatch, lead
 from .handon import Crew
 from .link import Link
-from .native import Lock, get_ident
+from .native import Lock, get_ident, monotonic
 from .pollers import (
     HANGUP,
     READ,
@@ -62,6 +63,9 @@ class Leading(Registry):
     max_threads: int = 32
     #: How long a callback runs before the loop goes on in another thread, in seconds; ``None``: for ever.
     handon_after: float | None = 0.005
+
+    # How long a round of turns that were asked for may take, where everybody else waits meanwhile; seconds.
+    _turns_time: float = math.inf
 
     def __init__(
         self, poller: Poller | Ws4pyPoller | None, max_threads: int | None, handon_after: float | None
@@ -152,9 +156,9 @@ class Leading(Registry):
                 if fd not in self._links:
                     self._open_poller().unregister(fd)
 
-    def _take_turns(self, crew: Crew, running: list[Link]) -> Link | None:
+    def _take_turns(self, crew: Any, running: list[Link]) -> Link | None:
         """Give each link that asked one turn; those that ask again meanwhile wait for the next round."""
-        slow = crew.slow
+        slow, until = crew.slow, monotonic() + self._turns_time
         crew.rounds += 1
         if crew.asleep:
             crew.wake()
@@ -174,6 +178,8 @@ class Leading(Registry):
                 running.pop()
             except IndexError:
                 return link
+            if monotonic() >= until:
+                break
         return None
 
     def _defer(self, link: Link) -> bool:
