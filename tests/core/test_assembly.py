@@ -119,6 +119,7 @@ def test_room_that_was_not_there_cannot_be_filled(size: int) -> None:
         assembly.room_filled(size, b"", 0)
 
 
+@pytest.mark.cpython  # PyPy moves what a view is of, and the view with it
 def test_room_that_somebody_holds_stays_where_it_is() -> None:
     assembly = Assembly(False)
     assembly.append(b"Hello")
@@ -145,6 +146,7 @@ def test_piece_with_half_a_key_is_refused() -> None:
         Assembly(False).append_masked(bytes(10), 0, 10, b"ab", 0, 0)
 
 
+@pytest.mark.cpython
 @pytest.mark.parametrize("announced", [64 * KiB, 4096 * KiB])
 @pytest.mark.parametrize("by_room", [False, True])
 def test_memory_is_no_more_than_twice_what_has_come_and_64_kib(announced: int, by_room: bool) -> None:

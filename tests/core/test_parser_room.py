@@ -114,6 +114,7 @@ def test_text_is_refused_in_the_room_at_its_first_wrong_byte() -> None:
     assert parser.get_room(10) is None
 
 
+@pytest.mark.cpython
 def test_room_takes_no_more_memory_than_twice_what_has_come() -> None:
     policy = POLICY.replace(max_message_size=None)
     with trace_memory() as measure:
