@@ -197,8 +197,7 @@ class Registry(ABC):
             link.drop()
             raise
         if stale is not None:
-            # Its socket was closed behind our back, and the number given to another connection.
-            stale.terminate()
+            stale.terminate()  # its socket was closed behind our back, and the number given to another one
         if self.closing:
             link.close(*(GOING_AWAY if self._drain is None else self._drain.ending))
 

@@ -77,6 +77,7 @@ ensure_installed() {
 # extra "build" there. The compiled modules of several interpreters lie side by side. Where nothing can be
 # compiled that is an error, unless WS4PY_MIDDLEWARE_REQUIRE_COMPILED is 0.
 compile_in_place() {
+    if [ "${WS4PY_MIDDLEWARE_PURE:-}" = 1 ]; then return 0; fi      # nothing compiled is asked for
     if ! (cd "$ROOT" && WS4PY_MIDDLEWARE_PURE='' \
         WS4PY_MIDDLEWARE_REQUIRE_COMPILED=${WS4PY_MIDDLEWARE_REQUIRE_COMPILED:-1} "$1/bin/python" setup.py --quiet build_ext --inplace) >"$1/compile.log" 2>&1
     then cat "$1/compile.log" >&2; die "no C compiler, or no headers of Python? (Debian: gcc python3-dev)"; fi
