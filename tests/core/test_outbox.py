@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -121,6 +122,25 @@ def test_sent_in_part_the_rest_is_next() -> None:
     assert joined(outbox.take()) == b"bc"
     assert outbox.queued == 5
     assert drain(outbox) == b"bc\x81\x01d"
+
+
+@pytest.mark.parametrize("payloads", [[b"ab"], [bytes(20_000)] * 2])
+@pytest.mark.parametrize("size", [-1, 1 << 31])
+def test_sent_more_than_there_was_is_an_error(payloads: list[bytes], size: int) -> None:
+    outbox = make()
+    for payload in payloads:
+        outbox.push_message(payload, True)
+    wire, queued = outbox.take(), outbox.queued
+    with pytest.raises(ValueError, match=f"took {size} bytes, of {queued}"):
+        outbox.sent(size)
+    assert outbox.take() is wire
+    assert outbox.queued == queued
+
+
+def test_push_prepared_of_nothing_is_an_error() -> None:
+    nothing: Any = None
+    with pytest.raises(TypeError, match="not None"):
+        make().push_prepared(nothing)
 
 
 def test_push_pong_below_high_water_each_is_kept() -> None:

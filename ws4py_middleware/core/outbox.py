@@ -136,7 +136,14 @@ class Outbox:
             self._push(self._frame(first, payload))
 
     def push_prepared(self, message: PreparedMessage) -> None:
-        """Append a message that goes to many; the frame is built once for all that are alike."""
+        """
+        Append a message that goes to many; the frame is built once for all that are alike.
+
+        Raises:
+            TypeError: It is none.
+        """
+        if message is None:  # compiled code would look for a frame in it
+            raise TypeError("a prepared message is needed, not None")
         extension = self._extension
         if self._make_mask_key is not None or self._fragmenting:
             self.push_message(message.data, message.is_text)
@@ -263,9 +270,14 @@ class Outbox:
 
         Returns:
             Whether that was all of them.
+
+        Raises:
+            ValueError: There were not so many.
         """
         wire = self._wire
         assert wire is not None
+        if size < 0 or size > self._wire_size:
+            raise ValueError(f"the network took {size} bytes, of {self._wire_size}")
         queued = self.queued
         if queued > self.queued_max:
             self.queued_max = queued
