@@ -141,6 +141,14 @@ def test_piece_that_is_not_there_is_refused(start: int, stop: int) -> None:
         Assembly(False).append_masked(bytes(10), start, stop, KEY, 0, 0)
 
 
+def test_none_is_no_data() -> None:
+    nothing: Any = None
+    with pytest.raises(TypeError, match="None"):
+        Assembly(False).append(nothing)
+    with pytest.raises(TypeError, match="None"):
+        Assembly(False).append_masked(nothing, 0, 0, KEY, 0, 0)
+
+
 def test_piece_with_half_a_key_is_refused() -> None:
     with pytest.raises(ValueError, match="a mask key has four bytes"):
         Assembly(False).append_masked(bytes(10), 0, 10, b"ab", 0, 0)

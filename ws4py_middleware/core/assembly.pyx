@@ -40,6 +40,9 @@ cdef extern from *:
 # Beside what has come, so much at most is taken ahead of what will come.
 cdef Py_ssize_t _STEP = 64 * 1024
 
+# Where room for nothing is.
+cdef uint8_t _NOTHING = 0
+
 
 # The memory of a large payload comes from the system page by page, and goes back when nobody has the payload any
 # more; to get it anew for each message costs as much as to fill it. So the last few are kept, and taken again
@@ -108,8 +111,7 @@ cdef class Assembly:
         return self._size
 
     def __getbuffer__(self, Py_buffer *buffer, int flags):
-        cdef uint8_t nothing = 0
-        PyBuffer_FillInfo(buffer, self, self._end() if self._room else &nothing, self._room, 0, flags)
+        PyBuffer_FillInfo(buffer, self, self._end() if self._room else &_NOTHING, self._room, 0, flags)
         self._exports += 1
 
     def __releasebuffer__(self, Py_buffer *buffer):
@@ -144,7 +146,7 @@ cdef class Assembly:
 
     cpdef append(self, bytes data):
         """Add bytes as they are."""
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+        cdef Py_ssize_t size = len(data)
         self._check_free()
         if not size:
             return
@@ -160,7 +162,7 @@ cdef class Assembly:
         """Add ``data[start:stop]``, unmasked."""
         cdef Py_ssize_t size = stop - start
         cdef uint8_t *target
-        if not 0 <= start <= stop <= PyBytes_GET_SIZE(data):
+        if not 0 <= start <= stop <= len(data):
             raise ValueError(f"there is no piece from {start} to {stop} in {len(data)} bytes")
         self._check_free()
         if not size:
@@ -171,7 +173,7 @@ cdef class Assembly:
                 self._capacity = bytes_size(self._data)
         self._reserve(size, <Py_ssize_t>max(min(remaining, self._size + size + _STEP), 0))
         target = self._end()
-        if PyBytes_GET_SIZE(key):
+        if len(key):
             mask_bytes(
                 target, <const uint8_t *>PyBytes_AS_STRING(data) + start, size, _take_key(key, offset)
             )
@@ -200,7 +202,7 @@ cdef class Assembly:
         if not size:
             return
         target = self._end()
-        if PyBytes_GET_SIZE(key):
+        if len(key):
             mask_in_place(target, size, _take_key(key, offset))
         if self._utf8 is not None:
             self._utf8.feed_bytes(target, size, False)

@@ -95,8 +95,8 @@ cdef _refuse(const uint8_t *data, Py_ssize_t size, bint final):
 
 cpdef bint is_ascii(bytes data):
     """Tell whether bytes are all ASCII, as most texts are, which then need no other check."""
-    cdef const uint8_t *octets = <const uint8_t *>PyBytes_AS_STRING(data)
-    return _skip_ascii(octets, 0, PyBytes_GET_SIZE(data)) == PyBytes_GET_SIZE(data)
+    cdef Py_ssize_t size = len(data)  # which knows None
+    return _skip_ascii(<const uint8_t *>PyBytes_AS_STRING(data), 0, size) == size
 
 
 cpdef check_utf8(data):
