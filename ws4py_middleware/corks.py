@@ -84,12 +84,13 @@ class Cork:
 
 
 def flush(held: list[Any]) -> None:
-    """Let everything leave that a list holds, and empty it."""
+    """Let everything leave that a list holds, and empty it; from any thread, while its own adds to it."""
     while held:
-        links = held[:]
-        held.clear()
-        for link in links:
-            try:
-                link.uncork()
-            except Exception:  # one connection's fault is not that of the others
-                logger.exception("an error of ws4py_middleware")
+        try:
+            link = held.pop()  # one by one: what came between a copy and its end would be forgotten
+        except IndexError:
+            return  # another thread flushes it, too
+        try:
+            link.uncork()
+        except Exception:  # one connection's fault is not that of the others
+            logger.exception("an error of ws4py_middleware")

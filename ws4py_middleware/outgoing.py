@@ -241,6 +241,10 @@ class Outgoing:
             if not self.is_corked and not self.blocked:
                 self.is_corked = True
                 cork.append(self)
+                if find_cork() is not cork:
+                    # Another thread has just let go of it: what is on it leaves when the hook returns, if ever.
+                    self.is_corked = False
+                    self._flush_unless_corked()
             return True
         finally:
             lock.release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from tests.drivers.peer import Recorder
 from tests.drivers.threads import ThreadHost, threads
 from ws4py_middleware.core.prepared import PreparedMessage
-from ws4py_middleware.corks import Cork, find_cork
+from ws4py_middleware.corks import Cork, find_cork, let_go
 from ws4py_middleware.link import Link
+from ws4py_middleware.native import get_ident
 
 __all__ = ["threads"]
 
@@ -93,6 +95,25 @@ def test_no_more_is_held_than_may_wait(threads: ThreadHost) -> None:
             assert recorder.deliver(prepared("x" * 600))
             assert backlog(recorder) <= 1000 + 604
     assert [peer.read() for _ in range(100)] == ["x" * 600] * 100
+    peer.finish()
+
+
+def test_cork_that_another_thread_has_just_let_go_of_holds_nothing(threads: ThreadHost) -> None:
+    recorder = Recorder()
+    peer = threads.connect(recorder)
+    link = recorder._link
+    assert isinstance(link, Link)
+    with Cork() as cork:
+        former = find_cork()
+        assert former is cork.held
+        threads.spawn(functools.partial(let_go, get_ident()))()
+        assert link.cork_prepared(prepared("one"), former)
+        assert peer.read() == "one"
+        assert not link.is_corked
+    with Cork():
+        recorder.deliver(prepared("two"))
+        assert backlog(recorder)
+    assert peer.read() == "two"
     peer.finish()
 
 
