@@ -242,7 +242,7 @@ class Outgoing:
                 self.is_corked = True
                 cork.append(self)
                 if find_cork() is not cork:
-                    # Another thread has just let go of it: what is on it leaves when the hook returns, if ever.
+                    # Another thread has just let go of it: what is on it waits until the hook returns.
                     self.is_corked = False
                     self._flush_unless_corked()
             return True
