@@ -123,7 +123,7 @@ def test_sendall_under_gevent_lets_others_run(flavour: str, pair: Pair) -> None:
     ran: list[bool] = []
     gevent.spawn(ran.append, True)
     with pytest.raises(TimeoutError):
-        transport.sendall(TOO_MUCH, timeout=0.5)  # more than it takes to fill the kernel, encrypted, under load
+        transport.sendall(TOO_MUCH, timeout=0.5)  # longer than to fill the kernel takes
     assert ran
 
 
