@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import _socket
 import os
+import sys
 from typing import Any
 
 from ws4py_middleware.exc import HandoverError
@@ -174,6 +175,9 @@ def _take_tls(sock: Any, dummy: _socket.socket) -> Transport:
     sock.__class__ = inert
     # The server can not reach OpenSSL through its object any more, and close() frees it at once.
     sock._sslobj = None
+    if sys.implementation.name == "pypy":
+        # There a TLS object asks its socket how long to wait; the answer would be the server's timeout.
+        tls.socket = None
     return TLSTransport(sock, tls)
 
 
