@@ -64,8 +64,11 @@ def pytest_configure(config: pytest.Config) -> None:
     # A wheel is written file by file: there it says nothing which of them is the newest.
     for path in COMPILED if PACKAGE.parent == config.rootpath else []:
         built = path.stat().st_mtime
-        for suffix in (".py", ".pyx", ".pxd"):
-            source = path.with_name(path.name.partition(".")[0] + suffix)
+        stem = path.name.partition(".")[0]
+        # What only C can do is compiled from the .pyx; the .py beside it is another way to do it.
+        kind = ".pyx" if path.with_name(f"{stem}.pyx").exists() else ".py"
+        for suffix in (kind, ".pxd"):
+            source = path.with_name(stem + suffix)
             if source.exists() and source.stat().st_mtime > built:
                 name = source.relative_to(PACKAGE.parent)
                 raise pytest.UsageError(f"{name} has changed since it was compiled; run scripts/build")
