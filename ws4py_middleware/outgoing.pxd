@@ -27,8 +27,9 @@ cdef class Outgoing:
     cpdef bint send_prepared(self, message) except -1
     cpdef bint cork_prepared(self, message, list cork) except -1
     cpdef uncork(self)
+    @cython.locals(busy=long)
     cpdef _flush_unless_corked(self)
-    @cython.locals(size=Py_ssize_t, sent=Py_ssize_t, is_all=bint, is_quiet=bint)
+    @cython.locals(size=Py_ssize_t, sent=Py_ssize_t, is_quiet=bint)
     cpdef _flush(self)
     cpdef Py_ssize_t _write(self, data) except -1
     cpdef _settle(self)

@@ -390,8 +390,9 @@ class Outgoing:
     # --- below here the lock is held ------------------------------------------------------
 
     def _flush_unless_corked(self) -> None:
+        busy = self._busy
         # Who is held may block at any time, and what it has said is not to wait for that.
-        if not self._busy or self._busy != self._current() or self.held:
+        if not busy or self.held or busy != (get_ident() if self._is_threaded else self.loop.current()):
             self._flush()
 
     def _flush(self) -> None:
@@ -405,11 +406,10 @@ class Outgoing:
                 except OSError as error:
                     self._lose(error)
                     return
-                is_all = sent == size
                 # The clock is asked only where somebody waits for what the network takes.
-                is_quiet = is_all and conn.deadlines.is_taking() and conn.is_open()
+                is_quiet = sent == size and conn.deadlines.is_taking() and conn.is_open()
                 conn.data_sent(sent, 0.0 if is_quiet else monotonic())
-                if not is_all:
+                if sent < size:
                     self.blocked = True
                     self._update()
                     self._schedule()
