@@ -211,7 +211,7 @@ def test_fault_costs_one_connection_and_no_timer(
             link.transport.send.side_effect = lambda data: 0
             with pytest.raises(ArithmeticError):
                 recorder.send("x")
-            host.manager._dispatch([(link.fd, WRITE)], host.manager._greenlets, [])  # type: ignore[arg-type]
+            host.manager._dispatch([(link.fd, WRITE)], host.manager._greenlets, [])
         else:
             link.transport.send.side_effect = ArithmeticError("a bug")
         host.wait_until(lambda r=recorder: r.ends)  # type: ignore[misc]
