@@ -171,9 +171,12 @@ class WebSocketClient(WebSocketBaseClient):
             RuntimeError: It was called in a hook, which would wait for itself.
         """
         thread = self._th
-        if not thread.is_alive() or thread.ident == get_ident():
+        try:
             super().run()
-        # Where closed() is just about to connect again there is no connection to wait for, but the thread.
+        except ConnectionClosed:
+            # Where closed() is just about to connect again there is none to wait for, but the thread.
+            if not thread.is_alive():
+                raise
         if thread.ident is not None:
             thread.join()
 
