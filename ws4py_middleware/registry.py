@@ -151,8 +151,7 @@ class Registry(ABC):
         websocket.sock = getattr(transport, "sock", transport)
         websocket._bind(link)
         traces.accept(websocket)
-        # Before anybody polls: what is read from the socket comes behind these.
-        link.begin(early)
+        link.begin(early)  # before anybody polls: what is read from the socket comes behind these
         self._admit(link)
         if sink is not None:
             self._swallow(sink)
@@ -189,12 +188,13 @@ class Registry(ABC):
 
     def _admit(self, link: Link) -> None:
         _build.tell()
-        with self.lock:
-            stale = self._links.get(link.fd)
+        stale = self._links.get(link.fd)
         try:
             self._begin(link)
-        except BaseException:
-            link.drop()
+        except BaseException as error:
+            # One that Ctrl-C has found in the books is told of the end as all others are.
+            if isinstance(error, Exception) or self._links.get(link.fd) is not link:
+                link.drop()
             raise
         if stale is not None:
             stale.terminate()  # its socket was closed behind our back, and the number given to another one
@@ -492,7 +492,7 @@ def _after_fork() -> None:
         try:
             registry._disown()
         except Exception:
-            # The others are to be forgotten all the same: their descriptors are the parent's.
+            # The others are to be forgotten, too: their descriptors are the parent's.
             logger.exception("%r could not be forgotten in a forked child", registry)
 
 

@@ -8,6 +8,7 @@ import os
 import resource
 import socket
 import threading
+from _thread import get_ident
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import MagicMock, patch
@@ -364,6 +365,27 @@ def test_fault_of_the_poller_costs_one_connection_only(
         ValueError,
         ArithmeticError,
     ]
+
+
+def test_ctrl_c_while_one_comes_drops_nobody_who_is_managed_already() -> None:
+    class Interrupted(WebSocketManager):
+        def again(self, link: Any) -> None:
+            super().again(link)
+            if get_ident() != self._ident:
+                raise KeyboardInterrupt
+
+    manager = Interrupted()
+    manager.start()
+    client, server = tcp_pair()
+    recorder = EchoRecorder()
+    with pytest.raises(KeyboardInterrupt):
+        manager.attach(recorder, from_socket(server))
+    peer = Peer(client)
+    echo(peer)
+    manager.close_all()
+    assert peer.read_close()[0] == 1001
+    peer.sock.close()
+    manager.shutdown(1)
 
 
 # --- capacity -------------------------------------------------------------------------------------

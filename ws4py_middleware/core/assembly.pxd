@@ -10,6 +10,7 @@ cdef class Assembly:
     cdef Py_ssize_t _size
     cdef Py_ssize_t _room
     cdef Py_ssize_t _exports
+    cdef bint _is_filled
     cdef IncrementalUtf8 _utf8
 
     cdef int _check_free(self) except -1

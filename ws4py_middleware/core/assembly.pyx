@@ -45,8 +45,8 @@ cdef uint8_t _NOTHING = 0
 
 
 # The memory of a large payload comes from the system page by page, and goes back when nobody has the payload any
-# more; to get it anew for each message costs as much as to fill it. So the last few are kept, and taken again
-# as soon as nobody else has them.
+# more; to get it anew for each message costs as much as to fill it. So the last few that were read into are kept,
+# and taken again as soon as nobody else has them; what was inflated is not.
 cdef enum:
     KEPT = 4
 
@@ -206,6 +206,7 @@ cdef class Assembly:
             mask_in_place(target, size, _take_key(key, offset))
         if self._utf8 is not None:
             self._utf8.feed_bytes(target, size, False)
+        self._is_filled = True
         self._size += size
 
     cpdef bytes get_part(self, Py_ssize_t start):
@@ -228,5 +229,6 @@ cdef class Assembly:
         drop(self._data)
         self._data = NULL
         self._size = self._capacity = 0
-        _keep(payload)
+        if self._is_filled:
+            _keep(payload)
         return payload
