@@ -25,7 +25,7 @@ _SPEC = find_spec("ws4py_middleware")
 assert _SPEC is not None
 assert _SPEC.origin is not None
 PACKAGE = Path(_SPEC.origin).resolve().parent
-# This interpreter's own: those of others lie beside them. The last suffix, a bare ".so", would find them, too.
+# This interpreter's own: those of others lie beside them, and a bare ".so", the last suffix, is theirs, too.
 COMPILED = list(PACKAGE.rglob(f"*{EXTENSION_SUFFIXES[0]}")) if EXTENSION_SUFFIXES else []
 
 # Who has compiled nothing wants the pure build; the servers that the tests start need not complain of it.
