@@ -146,7 +146,7 @@ def tell() -> None:
         logger.info("this is the pure Python build, as %s asks for", VARIABLE)
     elif find_modules(os.path.dirname(__file__))[0]:
         logger.warning(
-            "this is the pure Python build: all works, and small messages cost two to four times the CPU. "
+            "this is the pure Python build: all works, and a message costs two to six times the CPU. "
             "It was installed where nothing could be compiled. Install a C compiler and Python's headers "
             "(Debian: gcc python3-dev), then: pip install --force-reinstall --no-cache-dir %s. "
             "%s=1 in the environment says that this is what you want",

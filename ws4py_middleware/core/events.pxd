@@ -5,7 +5,6 @@ cdef class Event:
     pass
 
 
-@cython.no_gc
 cdef class MessageReceived(Event):
     cdef public bytes data
     cdef public bint is_text

@@ -22,7 +22,6 @@ cdef class _Partial:
     cdef public bytes key
 
 
-@cython.no_gc
 cdef class Parser:
     cdef public bytes _buffer
     cdef public bint _closed
