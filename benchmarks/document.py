@@ -14,7 +14,9 @@ from benchmarks.table import NOTHING, columns, errors, format_number, format_rat
 __all__ = ["CHART", "DATA", "DOCUMENT", "TITLE", "render", "write"]
 
 DOCS = Path(__file__).parent.parent / "docs"
-DOCUMENT, DATA, CHART = DOCS / "benchmarks.md", DOCS / "benchmarks.json", DOCS / "images" / "benchmarks.svg"
+DOCUMENT, DATA, CHART = [
+    DOCS / name for name in ("topics/benchmarks.md", "topics/benchmarks.json", "images/benchmarks.svg")
+]
 TITLE = """# Benchmarks
 
 What a WebSocket costs on this library and on others, each in its usual set-up, beside a minimal echo server
@@ -106,7 +108,7 @@ def _overview(results: Results) -> str:
         _said([*ECHO, JSON, *BROADCAST, CONNECT, DEFLATE_SCENARIO]),
         f"The limit does not read JSON, and {caveat}.\n",
         pivot(results, _TITLES, [*_OVERVIEW, DEFLATE_SCENARIO.name], cell),
-        f"![{chart.TITLE}]({CHART.relative_to(DOCS)})\n",
+        f"![{chart.TITLE}](../{CHART.relative_to(DOCS)})\n",
     ]
     ours = {"ours-asgi": _TITLES["ours-asgi"]}
     if any(_over(results, scenario, "ours-asgi", BASE.name) for scenario in _ASGI):

@@ -20,13 +20,13 @@ DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
-    *(ROOT / "docs").glob("*.md"),
+    *(ROOT / "docs").rglob("*.md"),
 ]
 
 
 def read_table(first_header: str) -> dict[str, list[str]]:
-    """Read the table of docs/security.md whose first column has this header; rows by their name."""
-    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    """Read the table of docs/topics/security.md whose first column has this header; rows by their name."""
+    text = (ROOT / "docs" / "topics" / "security.md").read_text(encoding="utf-8")
     table = text.split(f"\n| {first_header} |", 1)[1].split("\n\n", 1)[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
     return {row[0].strip("`"): row[1:] for row in rows}
@@ -63,7 +63,7 @@ def test_relative_links_lead_to_files(document: Path) -> None:
 
 
 def test_conformance_page_has_nothing_that_is_not_fine_but_what_asgi_servers_are_known_for() -> None:
-    page = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "topics" / "conformance.md").read_text(encoding="utf-8")
     ours = page.split("## For comparison", 1)[0]
     documented = {target.title: name for name, target in TARGETS.items() if target.documented}
     rows = re.findall(

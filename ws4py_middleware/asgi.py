@@ -42,7 +42,7 @@ Frames, pings and compression are the server's own, and so are their options: ``
 ``ping_timeout``, ``compression``, ``max_frame_size``, ``max_fragments``, ``max_control_frames``,
 ``open_timeout`` and the limits of a request's head do nothing here, ``ws.ping()`` neither. All else is as
 under WSGI: the limits of messages and queues, ``write_timeout``, ``close_timeout``, ``idle_timeout``.
-``docs/asgi.md`` has the servers, one by one.
+``docs/howto/asgi.md`` has the servers, one by one.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-docs/compression.md: what compression costs and saves, measured.
+docs/topics/compression.md: what compression costs and saves, measured.
 
     python -m scripts.lib.compression            write the tables of the page
     python -m scripts.lib.compression rss ...    what one setting takes, measured in this process
@@ -31,7 +31,7 @@ from ws4py_middleware.core.extensions.zlibs import get_libraries
 from ws4py_middleware.core.policy import DeflateOptions
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "compression.md"
+PAGE = ROOT / "docs" / "topics" / "compression.md"
 
 #: So many connections are open at once while memory is measured.
 CONNECTIONS = 500

@@ -1,4 +1,4 @@
-"""Write docs/interop.md: what the tests in tests/interop try with whom; ``python -m scripts.lib.interop``."""
+"""Write docs/topics/interop.md: what tests/interop try with whom; ``python -m scripts.lib.interop``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.interop.foreign.node import FOLDER, find_node
 from tests.interop.servers import OURS, THEIRS
 from tests.servers import ROOT
 
-PAGE = ROOT / "docs" / "interop.md"
+PAGE = ROOT / "docs" / "topics" / "interop.md"
 
 PACKAGES = ("websockets", "websocket-client", "aiohttp", "tornado")
 
@@ -24,9 +24,9 @@ HEAD = """\
 
 <!-- Written by `python -m scripts.lib.interop`; do not edit. -->
 
-The tests let clients of other libraries speak to our servers, and each of our [clients](clients.md) to the
-servers of other libraries, all of it without compression and with it. Where a cell does not say "yes", the
-other library has no call for it or does not do it; the number leads to the reason.
+The tests let clients of other libraries speak to our servers, and each of our
+[clients](../howto/clients.md) to the servers of other libraries, all of it without compression and with
+it. Where a cell does not say "yes", the other library has no call for it or does not do it; the number leads to the reason.
 """
 
 WSPROTO = """\

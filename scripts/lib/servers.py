@@ -1,4 +1,4 @@
-"""Write docs/servers.md from what the matrix has seen; ``scripts/servers`` is the entrance."""
+"""Write docs/topics/servers.md from what the matrix has seen; ``scripts/servers`` is the entrance."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.matrix.columns import COLUMNS, GRACE
 from tests.matrix.rows import TABLES, Row
 from tests.servers import ROOT
 
-PAGE = ROOT / "docs" / "servers.md"
+PAGE = ROOT / "docs" / "topics" / "servers.md"
 REPORT = ROOT / "reports" / "matrix.json"
 
 #: Row → flavour → column → outcome.

@@ -1,4 +1,4 @@
-"""A broadcast that is compressed once, in a real browser: docs/compression.md's room."""
+"""A broadcast that is compressed once, in a real browser: docs/topics/compression.md's room."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from tests.servers import ROOT, start
 
 pytestmark = pytest.mark.browser
 
-ROOM = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "compression.md").read_text(), re.DOTALL)[1]
+ROOM = re.findall(
+    r"```python\n(.*?)```", (ROOT / "docs" / "topics" / "compression.md").read_text(), re.DOTALL
+)[1]
 
 OPEN = """() => new Promise((resolve, reject) => {
     window.heard = [];

@@ -1,4 +1,4 @@
-"""docs/handover.md: its adapter, on the server that it is written for."""
+"""docs/topics/handover.md: its adapter, on the server that it is written for."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ class TinyServer:
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyServer]:
     monkeypatch.setattr(servers, "_adapters", list(servers._adapters))
-    page = (ROOT / "docs" / "handover.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "topics" / "handover.md").read_text(encoding="utf-8")
     code = re.search(r"```python\n(.*?)```", page, re.DOTALL)
     assert code is not None
-    exec(compile(code[1], "docs/handover.md", "exec"), {"__name__": "tiny"})
+    exec(compile(code[1], "docs/topics/handover.md", "exec"), {"__name__": "tiny"})
     server = TinyServer(WebSocketMiddleware(site, {"/echo": EchoWebSocket}))
     yield server
     server.listener.shutdown(socket.SHUT_RDWR)

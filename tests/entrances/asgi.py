@@ -19,7 +19,7 @@ APP = "tests.entrances.asgi_app:app"
 
 
 class Facts(NamedTuple):
-    """What one server does in its own way; ``docs/asgi.md`` has the same table."""
+    """What one server does in its own way; ``docs/howto/asgi.md`` has the same table."""
 
     #: What becomes of frames in the same segment as the request: they are kept, lost, or refused with a 400.
     early: str = "lost"

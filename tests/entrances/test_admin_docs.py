@@ -1,4 +1,4 @@
-"""docs/admin.md: its commands are ones, and its bounds are those of the code."""
+"""docs/howto/admin.md: its commands are ones, and its bounds are those of the code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ws4py_middleware.admin.protocol import MAX_PAGE, MAX_REQUEST, TIMEOUT
 from ws4py_middleware.admin.server import MAX_CLIENTS
 from ws4py_middleware.admin.tables import show_connections
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "admin.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "howto" / "admin.md").read_text(encoding="utf-8")
 PROGRAM = "python -m ws4py_middleware.admin "
 
 

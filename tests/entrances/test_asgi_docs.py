@@ -1,4 +1,4 @@
-"""docs/asgi.md says what the tests of the servers expect, and its code runs."""
+"""docs/howto/asgi.md says what the tests of the servers expect, and its code runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.entrances.asgi import KINDS, Facts
 from tests.servers import ROOT
 
-PAGE = (ROOT / "docs" / "asgi.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "howto" / "asgi.md").read_text(encoding="utf-8")
 CODE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 NAMES = {
     **{kind: f"uvicorn `--ws {kind.removeprefix('uvicorn-')}`" for kind in KINDS if "uvicorn" in kind},
@@ -39,5 +39,5 @@ def test_table_is_what_the_tests_expect() -> None:
 @pytest.mark.parametrize("code", CODE, ids=["wrapped", "mounted"])
 def test_code_makes_an_application(code: str) -> None:
     names: dict[str, Any] = {}
-    exec(compile(code, "docs/asgi.md", "exec"), names)
+    exec(compile(code, "docs/howto/asgi.md", "exec"), names)
     assert callable(names["app"])

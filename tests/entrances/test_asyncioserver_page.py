@@ -1,4 +1,4 @@
-"""docs/asyncio.md: its blocks of code are tried."""
+"""docs/howto/asyncio.md: its blocks of code are tried."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ws4py_middleware.process import get_task_manager
 from ws4py_middleware.server import asyncioserver
 
 SERVER, CHAT, END = re.findall(
-    r"```python\n(.*?)```", (ROOT / "docs" / "asyncio.md").read_text(encoding="utf-8"), re.DOTALL
+    r"```python\n(.*?)```", (ROOT / "docs" / "howto" / "asyncio.md").read_text(encoding="utf-8"), re.DOTALL
 )
 
 

@@ -1,4 +1,4 @@
-"""The code of docs/cherrypy.md runs, and does what is said of it."""
+"""The code of docs/howto/cherrypy.md runs, and does what is said of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.seeds.blocks import serve
 from tests.servers import ROOT, wait_for
 from ws4py_middleware.server.cherrypysettings import check_names
 
-PAGE = (ROOT / "docs" / "cherrypy.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "howto" / "cherrypy.md").read_text(encoding="utf-8")
 
 
 def test_application_of_the_page_is_a_chat_for_those_who_have_said_their_names(tmp_path: Path) -> None:

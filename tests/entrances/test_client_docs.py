@@ -1,4 +1,4 @@
-"""docs/clients.md: every block of code runs, against a server of ours."""
+"""docs/howto/clients.md: every block of code runs, against a server of ours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.servers import ROOT, certificates, start
 from ws4py_middleware import browser
 from ws4py_middleware.client import WebSocketBaseClient
 
-PAGE = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "howto" / "clients.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""docs/compression.md: its code runs, and all clients understand a broadcast that is compressed once."""
+"""docs/topics/compression.md: its code runs; all clients understand a broadcast that is compressed once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ws4py_middleware import DeflateOptions
 from ws4py_middleware.client import WebSocketBaseClient
 from ws4py_middleware.core.extensions.zlibs import get_library
 
-PAGE = (ROOT / "docs" / "compression.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "topics" / "compression.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 TEXTS = [f'{{"turn": {turn}, "prices": {[*range(turn, 300)]}, "of": "é"}}' for turn in range(20)]

@@ -1,4 +1,4 @@
-"""docs/config.md: its code runs, its files can be read, and its errors are those that come."""
+"""docs/howto/config.md: its code runs, its files can be read, and its errors are those that come."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.servers import ROOT
 from ws4py_middleware import WebSocketMiddleware
 from ws4py_middleware.config import ConfigError, routes_from
 
-PAGE = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "howto" / "config.md").read_text(encoding="utf-8")
 
 HANDLERS = """
 from ws4py_middleware import WebSocket

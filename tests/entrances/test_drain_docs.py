@@ -1,4 +1,4 @@
-"""What docs/deploying.md shows, tried."""
+"""What docs/howto/deploying.md shows, tried."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from tests.servers import ROOT
 from ws4py_middleware.process import get_manager
 from ws4py_middleware.wsgi import WebSocketMiddleware
 
-SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "deploying.md").read_text(), re.DOTALL)
+SNIPPETS = re.findall(
+    r"```python\n(.*?)```", (ROOT / "docs" / "howto" / "deploying.md").read_text(), re.DOTALL
+)
 
 
 def run(word: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Handlers that block under stock gunicorn, and what docs/handlers.md says of it."""
+"""Handlers that block under stock gunicorn, and what docs/topics/handlers.md says of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ws4py_middleware.handon import Crew
 from ws4py_middleware.manager import WebSocketManager
 
 APP = "tests.entrances.blocking_app:app"
-PAGE = (ROOT / "docs" / "handlers.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "topics" / "handlers.md").read_text(encoding="utf-8")
 KINDS = ("gunicorn-sync", "gunicorn-gthread")
 
 

@@ -23,7 +23,7 @@ SERVERS = {
     "ws4py-gevent": "own",
 }
 
-#: Servers that take ``X_Forwarded_For`` for the header that a proxy writes; docs/security.md says so.
+#: Servers that take ``X_Forwarded_For`` for the header that a proxy writes; docs/topics/security.md says so.
 MIXES_UP = {"cherrypy"}
 
 #: Addresses of nobody, each used by one test only: :rfc:`5737#section-3`.

@@ -91,7 +91,9 @@ def test_cherrypy_says_them_too() -> None:
 
 
 def test_code_of_the_security_page_runs() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "security.md").read_text(), re.DOTALL)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "topics" / "security.md").read_text(), re.DOTALL
+    )
     namespace: dict[str, Any] = {"app": site, "routes": {"/": Chat}, "WebSocket": WebSocket, "Policy": Policy}
     found = [block for block in blocks if "max_connections_per_key" in block or "max_lifetime" in block]
     assert len(found) == 2

@@ -1,4 +1,4 @@
-"""The code of docs/rooms.md runs under gunicorn, and does what is said of it."""
+"""The code of docs/howto/rooms.md runs under gunicorn, and does what is said of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.servers import ROOT, start
 from ws4py_middleware.hub import Hub
 from ws4py_middleware.hub.members import MAX_INFO, MAX_ROOM
 
-PAGE = (ROOT / "docs" / "rooms.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "howto" / "rooms.md").read_text(encoding="utf-8")
 
 
 def test_application_of_the_page_is_a_chat_that_says_who_is_here(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""docs/servers-of-ws4py.md: each block of code is a server that works."""
+"""docs/howto/servers-of-ws4py.md: each block of code is a server that works."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.promises.wire import TEXT, close_frame, frame
 from tests.seeds.blocks import serve
 from tests.servers import ROOT
 
-PAGE = (ROOT / "docs" / "servers-of-ws4py.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "howto" / "servers-of-ws4py.md").read_text(encoding="utf-8")
 BLOCKS = dict(
     re.findall(r"^## ([^\n]+)\n\n(?:(?!^## ).)*?```python\n(.*?)```", PAGE, re.MULTILINE | re.DOTALL)
 )

@@ -1,4 +1,4 @@
-"""What others do not do though the RFCs say so; when a test fails, docs/interop.md is to be changed."""
+"""What others do not do though the RFCs say so; on a failure docs/topics/interop.md is to be changed."""
 
 from __future__ import annotations
 

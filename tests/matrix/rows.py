@@ -3,7 +3,7 @@ The rows of the matrix, and what each server cannot do.
 
 A limit is an outcome other than the good one, with the reason; "this or that" where it is not always the
 same. The tests assert exactly this outcome, so that the day when a server can do more is noticed;
-``docs/servers.md`` shows it with the reason.
+``docs/topics/servers.md`` shows it with the reason.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """
 Every server, plain and over TLS: one row each, and the same columns for all.
 
-What was seen goes to ``reports/matrix.json``; ``scripts/servers --write-docs`` makes docs/servers.md of it.
+What was seen goes to ``reports/matrix.json``; ``scripts/servers --write-docs`` makes docs/topics/servers.md
+of it.
 """
 
 from __future__ import annotations

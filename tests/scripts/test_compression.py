@@ -1,4 +1,4 @@
-"""docs/compression.md has what is measured, give or take what other versions of the libraries may do."""
+"""docs/topics/compression.md has what is measured, give or take what other versions may do."""
 
 from __future__ import annotations
 

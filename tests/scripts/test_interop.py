@@ -1,4 +1,4 @@
-"""docs/interop.md says what the tests of tests/interop try."""
+"""docs/topics/interop.md says what the tests of tests/interop try."""
 
 from __future__ import annotations
 

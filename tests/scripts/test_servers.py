@@ -1,4 +1,4 @@
-"""docs/servers.md says what the matrix expects, which is what the matrix has seen."""
+"""docs/topics/servers.md says what the matrix expects, which is what the matrix has seen."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ and then, as the same user or as root::
     python -m ws4py_middleware.admin --socket /run/app close --route "/chat/<room>" --code 1012
 
 Each process has a Unix socket of its own, with the mode 0600; all those in a directory are one application.
-``docs/admin.md`` has the commands, :mod:`.protocol` what is said on the socket.
+``docs/howto/admin.md`` has the commands, :mod:`.protocol` what is said on the socket.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ elsewhere: it asks for what was missed before it says anything else, and turns t
 those of the application. Whatever drives it notices no difference.
 
 Text messages that begin with U+001E are the protocol's, and hold one JSON object; the application's own
-that begin so have one more in front. ``docs/rooms.md`` has all of it.
+that begin so have one more in front. ``docs/howto/rooms.md`` has all of it.
 """
 
 from __future__ import annotations

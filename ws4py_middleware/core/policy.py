@@ -1,7 +1,7 @@
 """
 Policy: one frozen object with every limit and interval.
 
-The defaults are the promises of ``docs/security.md``. ``None`` switches a
+The defaults are the promises of ``docs/topics/security.md``. ``None`` switches a
 limit off. Sizes are bytes, times are seconds.
 """
 
@@ -33,7 +33,7 @@ class DeflateOptions:
     How permessage-deflate is negotiated and used, :rfc:`7692`.
 
     The windows of 12 bits cost a connection about 50 KiB of memory where the
-    15 bits of the RFC cost about 190 KiB, and save nearly as much. ``docs/compression.md``
+    15 bits of the RFC cost about 190 KiB, and save nearly as much. ``docs/topics/compression.md``
     has what each setting costs, with zlib and with zlib-ng.
     """
 

@@ -1,5 +1,5 @@
 """
-The server's part of the subprotocol ``ws4py.replay.v1``; ``docs/rooms.md`` has all of it.
+The server's part of the subprotocol ``ws4py.replay.v1``; ``docs/howto/rooms.md`` has all of it.
 
 A client that comes back says first how far it has heard its rooms. Until then it is in the rooms that
 its handler joins, and gets nothing of them. What begins with the mark is the protocol's, both ways; a text of

@@ -1,4 +1,4 @@
-"""Write docs/conformance.md from the reports of a run of all cases."""
+"""Write docs/topics/conformance.md from the reports of a run of all cases."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def check(name: str, verdicts: Sequence[Verdict], known: Known) -> bool:
 
 
 def write_docs(out: Path, cases: Sequence[str], known: Known, sections: Mapping[str, str]) -> None:
-    """Write docs/conformance.md from the reports of all that belongs there, of this run or earlier."""
+    """Write docs/topics/conformance.md from the reports of all that belongs there, of this run or earlier."""
     runs: dict[str, list[Verdict]] = {}
     for name, target in TARGETS.items():
         if target.documented:
@@ -132,8 +132,8 @@ def write_docs(out: Path, cases: Sequence[str], known: Known, sections: Mapping[
     packages = ("ws4py_middleware", *("gunicorn", "gevent", "cherrypy", "uvicorn", "websockets", "tornado"))
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     page = build_page(runs, sections, f"Python {platform.python_version()}, {versions}")
-    (ROOT / "docs" / "conformance.md").write_text(page)
-    print("== wrote docs/conformance.md")
+    (ROOT / "docs" / "topics" / "conformance.md").write_text(page)
+    print("== wrote docs/topics/conformance.md")
 
 
 def main(argv: Sequence[str]) -> int:

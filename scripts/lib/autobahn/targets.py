@@ -30,7 +30,7 @@ class Target(NamedTuple):
     #: For people.
     title: str
     app: str = "examples.echo.autobahn_app:app"
-    #: Its verdicts are in docs/conformance.md.
+    #: Its verdicts are in docs/topics/conformance.md.
     documented: bool = True
     #: The server speaks the protocol itself.
     asgi: bool = False
