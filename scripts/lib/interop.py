@@ -26,7 +26,8 @@ HEAD = """\
 
 The tests let clients of other libraries speak to our servers, and each of our
 [clients](../howto/clients.md) to the servers of other libraries, all of it without compression and with
-it. Where a cell does not say "yes", the other library has no call for it or does not do it; the number leads to the reason.
+it. Where a cell does not say "yes", the other library has no call for it or does not do it;
+the number leads to the reason.
 """
 
 WSPROTO = """\
