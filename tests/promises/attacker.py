@@ -378,10 +378,12 @@ class Latency(list[float]):
     @property
     def p99(self) -> float:
         """The 99th percentile by the nearest rank: of less than a hundred it is the worst."""
-        return sorted(self)[math.ceil(len(self) * 0.99) - 1]
+        return sorted(self)[math.ceil(len(self) * 0.99) - 1] if self else math.inf
 
     @property
     def text(self) -> str:
+        if not self:
+            return "nothing came back"
         return f"n={len(self)} p50={statistics.median(self) * 1e3:.1f} ms p99={self.p99 * 1e3:.1f} ms"
 
 
