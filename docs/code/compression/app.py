@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+from flask import Flask
+
+from ws4py_middleware import DeflateOptions, EchoWebSocket, WebSocketMiddleware
+
+app = Flask(__name__)
+app.wsgi_app = WebSocketMiddleware(
+    app.wsgi_app, {"/echo": EchoWebSocket}, compression=DeflateOptions(level=6)
+)

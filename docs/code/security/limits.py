@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+from flask import Flask
+
+from ws4py_middleware import EchoWebSocket, WebSocketMiddleware
+
+app = Flask(__name__)
+app.wsgi_app = WebSocketMiddleware(
+    app.wsgi_app, {"/echo": EchoWebSocket}, max_message_size=64 * 1024, origins=["https://example.com"]
+)
