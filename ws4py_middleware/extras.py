@@ -5,7 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-__all__ = ["needs"]
+__all__ = ["MissingExtraError", "needs"]
+
+
+class MissingExtraError(ModuleNotFoundError):
+    """A package is missing; the message says which extra of ours brings it."""
 
 
 @contextlib.contextmanager
@@ -19,14 +23,14 @@ def needs(package: str, extra: str, what: str) -> Iterator[None]:
         what: What needs it.
 
     Raises:
-        ModuleNotFoundError: It is missing. When it is something else that is missing, which the package needs
+        MissingExtraError: It is missing. When it is something else that is missing, which the package needs
             itself, the error is left as it is.
 
     >>> with needs("gone", "fishing", "a pond"):
     ...     import gone
     Traceback (most recent call last):
         ...
-    ModuleNotFoundError: a pond needs gone: pip install "ws4py_middleware[fishing]"
+    ws4py_middleware.extras.MissingExtraError: a pond needs gone: pip install "ws4py_middleware[fishing]"
     """
     try:
         yield
@@ -34,4 +38,4 @@ def needs(package: str, extra: str, what: str) -> Iterator[None]:
         if error.name is None or error.name.partition(".")[0] != package:
             raise
         text = f'{what} needs {package}: pip install "ws4py_middleware[{extra}]"'
-        raise ModuleNotFoundError(text, name=error.name) from error
+        raise MissingExtraError(text, name=error.name) from error

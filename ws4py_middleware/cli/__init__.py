@@ -1,0 +1,77 @@
+"""
+The command line: ``ws4py-middleware``, and ``python -m ws4py_middleware``.
+
+It needs the extra ``cli``. Each command is a module here and is loaded when it is asked for, so that
+``connect`` does not pay for ``serve``; what they share is below them.
+
+=============  =====================================================================
+``group``      the table of commands
+``console``    where all output goes through
+``escaping``   what came from a peer, as a terminal may have it
+=============  =====================================================================
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn, TextIO
+
+from ..extras import MissingExtraError, needs
+
+__all__ = ["INTERRUPTED", "PIPE_CLOSED", "main"]
+
+#: The exit status after Ctrl-C, as shells have it: 128 and the signal's number.
+INTERRUPTED = 130
+
+#: The one when nobody reads our output any more, by the same rule.
+PIPE_CLOSED = 141
+
+_USAGE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """
+    Run the command line, and exit.
+
+    Args:
+        arguments: Those behind the program's name; by default ``sys.argv[1:]``.
+
+    Raises:
+        SystemExit: Always. The status is the command's; 2 is wrong usage, or a missing extra.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # files of text have it
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget(sys.stdout)
+        status = PIPE_CLOSED
+    except MissingExtraError as error:
+        sys.stderr.write(f"{error}\n")
+        status = _USAGE
+    sys.exit(status)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    with needs("click", "cli", "the command line"):
+        import click
+    with needs("rich", "cli", "the command line"):
+        import rich  # noqa: F401 - the commands need it
+    from .group import cli
+
+    try:
+        result = cli.main(arguments, prog_name="ws4py-middleware", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    return result if isinstance(result, int) else 0
+
+
+def _forget(stream: TextIO) -> None:
+    """Let nobody complain, at the interpreter's exit, of what cannot be written any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

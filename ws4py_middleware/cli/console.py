@@ -1,0 +1,52 @@
+"""
+Where all output goes through: one console for results, one for everything else.
+
+Neither makes anything of ``[brackets]`` or ``:colons:`` in what it prints, and neither wraps lines of text.
+There is no colour in a pipe, nor with ``NO_COLOR`` in the environment.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from typing import Any
+
+from rich.console import Console
+
+__all__ = ["err", "out", "write_json"]
+
+#: How wide tables are where nobody says how wide the output is; characters.
+_PIPE_WIDTH = 100
+
+
+@functools.cache
+def out() -> Console:
+    """Return the console of the standard output: what was asked for."""
+    return _make(stderr=False)
+
+
+@functools.cache
+def err() -> Console:
+    """Return the console of the standard error: progress, hints, what went wrong."""
+    return _make(stderr=True)
+
+
+def write_json(value: Any) -> None:
+    """Write one line of JSON to the standard output; of ASCII, so that no terminal can take it amiss."""
+    out().print(json.dumps(value))
+
+
+class _Console(Console):
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; lines of text are left as long as they are."""
+        if all(isinstance(each, str) for each in objects):
+            options.setdefault("soft_wrap", True)
+        super().print(*objects, **options)
+
+
+def _make(*, stderr: bool) -> Console:
+    console = _Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _PIPE_WIDTH
+    return console
