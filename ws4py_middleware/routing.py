@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from werkzeug.exceptions import HTTPException
@@ -184,6 +184,11 @@ class Router:
             return None
         handler, policy, authorize = self._targets[endpoint]
         return Match(handler, policy, dict(params), authorize, endpoint)
+
+    def __iter__(self) -> Iterator[Match]:
+        """Go through all routes, in the order in which they were given; their ``params`` are empty."""
+        for path, (handler, policy, authorize) in self._targets.items():
+            yield Match(handler, policy, {}, authorize, path)
 
 
 def _build_rule(path: str) -> Rule:
