@@ -115,6 +115,23 @@ ensure_redis() {
     apt_install redis-server
 }
 
+# ensure_proxies -- nginx, HAProxy, Apache httpd and stunnel, which the tests start themselves. No service is
+# wanted: where nothing says yet what a package may start, a policy-rc.d (invoke-rc.d asks it) forbids it all
+# while these are installed. apache2-bin is the program without a service.
+ensure_proxies() {
+    local program policy=/usr/sbin/policy-rc.d missing=()
+    export PATH=$PATH:/usr/sbin      # where Debian has them; a user's PATH may not
+    for program in nginx:nginx haproxy:haproxy apache2:apache2-bin stunnel:stunnel4; do
+        command -v "${program%:*}" >/dev/null || missing+=("${program#*:}")
+    done
+    if [ ${#missing[@]} = 0 ]; then return 0; fi
+    if [ -e "$policy" ]; then apt_install "${missing[@]}"; return 0; fi
+    printf '#!/bin/sh\nexit 101\n' | as_root install -m 755 /dev/stdin "$policy" 2>/dev/null || policy=''
+    # In a subshell: it may end the script, and the file has to go before.
+    (apt_install "${missing[@]}") || { [ -z "$policy" ] || as_root rm -f "$policy"; exit 1; }
+    [ -z "$policy" ] || as_root rm -f "$policy"
+}
+
 # ensure_counters -- strace and valgrind, which count system calls and instructions.
 ensure_counters() {
     if command -v strace >/dev/null && command -v valgrind >/dev/null; then return 0; fi
