@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.servers import ROOT, start
+from tests.servers import start
 
 pytestmark = pytest.mark.browser
-
-ROOM = re.findall(
-    r"```python\n(.*?)```", (ROOT / "docs" / "topics" / "compression.md").read_text(), re.DOTALL
-)[1]
 
 OPEN = """() => new Promise((resolve, reject) => {
     window.heard = [];
@@ -27,10 +20,8 @@ OPEN = """() => new Promise((resolve, reject) => {
 TEXTS = [f'{{"turn": {turn}, "prices": {[*range(turn, 300)]}, "of": "é"}}' for turn in range(20)]
 
 
-def test_room_of_the_page_in_browsers(browser: Browser, tmp_path: Path) -> None:
-    (tmp_path / "page_app.py").write_text(ROOM, encoding="utf-8")
-    options = ("--chdir", str(tmp_path))
-    with start("gunicorn-gthread", "page_app:app", options=options, directory=tmp_path) as server:
+def test_room_of_the_page_in_browsers(browser: Browser) -> None:
+    with start("gunicorn-gthread", "docs.code.compression.prices:app") as server:
         pages: list[Page] = []
         for _ in range(2):
             page = browser.new_context().new_page()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
-from pathlib import Path
+import runpy
 
 import aiohttp
 import pytest
@@ -18,16 +17,15 @@ from ws4py_middleware import DeflateOptions
 from ws4py_middleware.client import WebSocketBaseClient
 from ws4py_middleware.core.extensions.zlibs import get_library
 
-PAGE = (ROOT / "docs" / "topics" / "compression.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+CODE = ROOT / "docs" / "code" / "compression"
 
 TEXTS = [f'{{"turn": {turn}, "prices": {[*range(turn, 300)]}, "of": "é"}}' for turn in range(20)]
 
 
-def test_small_blocks_of_the_page_run(capsys: pytest.CaptureFixture[str]) -> None:
-    set_up, _, tell = BLOCKS
-    for block in (set_up, tell):
-        exec(compile(block, "compression.md", "exec"), {"__name__": "page"})
+def test_small_files_of_the_page_run(capsys: pytest.CaptureFixture[str]) -> None:
+    app = runpy.run_path(str(CODE / "app.py"))["app"]
+    assert app.wsgi_app.policy.compression == DeflateOptions(level=6)
+    runpy.run_path(str(CODE / "library.py"))
     assert capsys.readouterr().out == f"{get_library().name} {get_library(keeps=True).name}\n"
 
 
@@ -81,12 +79,8 @@ def check_broadcasts(server: Server) -> None:
 
 
 @pytest.mark.parametrize("library", ["zlib", "zlib-ng"])
-def test_room_of_the_page_is_what_every_client_understands(library: str, tmp_path: Path) -> None:
-    (tmp_path / "page_app.py").write_text(BLOCKS[1], encoding="utf-8")
-    options = ("--chdir", str(tmp_path))
+def test_room_of_the_page_is_what_every_client_understands(library: str) -> None:
     environ = {"WS4PY_MIDDLEWARE_ZLIB": library}
-    with start(
-        "gunicorn-gthread", "page_app:app", options=options, env=environ, directory=tmp_path
-    ) as server:
+    with start("gunicorn-gthread", "docs.code.compression.prices:app", env=environ) as server:
         check_broadcasts(server)
         assert "Traceback" not in server.log

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import re
+import runpy
 import time
 
 import pytest
@@ -15,6 +15,7 @@ from ws4py_middleware.handon import Crew
 from ws4py_middleware.manager import WebSocketManager
 
 APP = "tests.entrances.blocking_app:app"
+CODE = ROOT / "docs" / "code" / "handlers"
 PAGE = (ROOT / "docs" / "topics" / "handlers.md").read_text(encoding="utf-8")
 KINDS = ("gunicorn-sync", "gunicorn-gthread")
 
@@ -109,13 +110,17 @@ def test_page_says_what_the_settings_are() -> None:
 
 
 def test_code_of_the_page_runs() -> None:
-    example, setting = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     before = WebSocketManager.max_threads
     try:
-        exec(compile(setting, "handlers.md", "exec"), {})
+        runpy.run_path(str(CODE / "threads.py"))
         assert WebSocketManager.max_threads == 64
     finally:
         WebSocketManager.max_threads = before
-    names = {"site": lambda environ, start_response: [b""], "__name__": "page"}
-    exec(compile(example, "handlers.md", "exec"), names)
-    assert "app" in names
+
+
+def test_handler_of_the_page_says_at_once_what_it_says_before_it_blocks() -> None:
+    with start("gunicorn-sync", "docs.code.handlers.report:app") as server, contextlib.ExitStack() as stack:
+        client = open_client(stack, server, "/report")
+        client.send("how are we doing?")
+        assert client.recv(timeout=10) == "one moment"
+        assert client.recv(timeout=10) == "done"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from tests.entrances.config_handlers import Chat, is_member
 from tests.entrances.in_process import site
 from tests.servers import ROOT
-from ws4py_middleware import Policy, Rate, WebSocket
+from ws4py_middleware import Rate
 from ws4py_middleware.config import ConfigError, websockets_from_config
 from ws4py_middleware.server.cherrypysettings import read_settings
 
@@ -91,15 +92,18 @@ def test_cherrypy_says_them_too() -> None:
 
 
 def test_code_of_the_security_page_runs() -> None:
-    blocks = re.findall(
-        r"```python\n(.*?)```", (ROOT / "docs" / "topics" / "security.md").read_text(), re.DOTALL
-    )
-    namespace: dict[str, Any] = {"app": site, "routes": {"/": Chat}, "WebSocket": WebSocket, "Policy": Policy}
-    found = [block for block in blocks if "max_connections_per_key" in block or "max_lifetime" in block]
-    assert len(found) == 2
-    for block in found:
-        exec(block, namespace)
-    policy = namespace["app"].policy
+    limits = run_page("limits")["app"].wsgi_app.policy
+    assert limits.max_message_size == 64 * 1024
+    assert limits.origins == ["https://example.com"]
+    policy = run_page("connections")["app"].wsgi_app.policy
     assert policy.handshake_rate == Rate(30, per=60)
     assert policy.connection_key({"user_id": "ann"}) == "ann"
-    assert namespace["Chat"].policy.max_lifetime == 3600
+    lifetime = run_page("lifetime")
+    assert lifetime["Chat"].policy.max_lifetime == 3600
+    for who, goes_on in (("ann", True), ("bob", False)):
+        assert lifetime["Chat"](environ={"user_id": who}).reauthorize() is goes_on
+
+
+def run_page(name: str) -> dict[str, Any]:
+    """Run a file of docs/topics/security.md."""
+    return runpy.run_path(str(ROOT / "docs" / "code" / "security" / f"{name}.py"))
