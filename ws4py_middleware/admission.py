@@ -11,7 +11,10 @@ come at once no more than may be open are opened.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import math
+import os
 from _thread import RLock  # also under gevent's monkey-patching: nobody waits for anything while they have it
 from collections.abc import Hashable, Mapping
 from time import monotonic
@@ -22,7 +25,11 @@ from .core.buckets import BucketTable
 from .core.policy import Policy, as_rate
 from .exc import HandshakeError
 
-__all__ = ["Claim", "check_rate", "disown", "find_claim", "get_address"]
+__all__ = ["Claim", "check_rate", "disown", "find_claim", "get_address", "has_spare_descriptors"]
+
+#: Descriptors that are left to the web server: the next upgrade is refused before the
+#: server's own accept() fails, which ends workers.
+_SPARE_DESCRIPTORS = 64
 
 #: How long a client that has too many connections is asked to wait; seconds.
 _RETRY_AFTER = 5
@@ -165,3 +172,23 @@ class Claim:
 
 def _too_many(reason: str, seconds: int) -> HandshakeError:
     return HandshakeError(f"{reason}; try again later", 429, [("Retry-After", str(seconds))])
+
+
+def has_spare_descriptors() -> bool:
+    """Tell by the lowest free descriptor, which the kernel hands out next, how near the limit is."""
+    try:
+        import resource
+    except ImportError:  # pragma: no cover - Windows has no such limit
+        return True
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return True
+    try:
+        probe = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            return False
+        raise
+    with contextlib.suppress(OSError):
+        os.close(probe)
+    return probe < limit - min(_SPARE_DESCRIPTORS, limit // 8)

@@ -51,7 +51,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
-from time import monotonic
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -60,7 +59,6 @@ from .admission import Claim, check_rate, find_claim
 from .contexts import Context, is_async
 from .core.handshake import Upgrade, accept_request
 from .core.policy import Policy
-from .core.relay import Relay
 from .core.types import CloseCode
 from .denials import answer, can_answer, deny, is_response_error
 from .endings import notice_receiver, watch
@@ -233,7 +231,7 @@ class WebSocketASGI:
         self, websocket: WebSocket, match: Match, agreed: Upgrade, manager: TaskManager, exchange: Exchange
     ) -> None:
         """Let the manager have the connection, and return when it has ended."""
-        relay = Relay(match.policy, now=monotonic())
+        relay = manager.make_relay(match.policy)
         manager.attach(
             websocket, exchange, upgrade=agreed, policy=match.policy, params=match.params, conn=relay
         )

@@ -46,4 +46,4 @@ def _judge(link: Any, answer: object) -> None:
         if answer is False:
             conn.fail(CloseCode.POLICY_VIOLATION, "it is not allowed any longer", monotonic())
         else:
-            conn.deadlines.renew(monotonic())
+            conn.deadlines.renew(conn._now)  # of its own clock: when the last one was over

@@ -229,8 +229,8 @@ def prepare(
     """
     adapter = find(environ, start_response)
     is_gevent = adapter.is_gevent(environ, start_response)
-    if manager is None:
-        manager = environ.get(MANAGER)
+    if manager is None or adapter.brings_manager:
+        manager = environ.get(MANAGER, manager)
     if manager is None:
         manager = get_manager(is_gevent)
     manager.check_capacity(policy)

@@ -30,6 +30,7 @@ __all__ = [
     "get_manager",
     "get_task_manager",
     "peek_manager",
+    "set_task_manager",
     "shut_down_at_exit",
     "tell_end",
 ]
@@ -84,6 +85,11 @@ def get_task_manager() -> TaskManager:
         atexit.register(_stop_task_managers)
         watch(manager)
     return manager
+
+
+def set_task_manager(manager: TaskManager) -> None:
+    """Let a manager be the one that :func:`get_task_manager` returns in its loop; whoever made it ends it."""
+    _task_managers[manager.loop] = manager
 
 
 def _stop_task_managers() -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import logging
 import os
 import threading
 import weakref
 from _thread import RLock  # also under gevent's monkey-patching: it is never held while anybody waits
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,7 @@ from .core.connection import Connection
 from .core.frames import check_close_code
 from .core.handshake import Upgrade
 from .core.policy import Policy
+from .core.types import Side
 from .direct import CallersLoop, SourceTransport
 from .drain import GOING_AWAY, RESTART, Drain, Ending
 from .endings import is_ending
@@ -38,10 +37,6 @@ __all__ = ["Registry", "notice_fork"]
 
 logger = logging.getLogger("ws4py_middleware")
 
-#: Descriptors that are left to the web server: the next upgrade is refused before the
-#: server's own accept() fails, which ends workers.
-_SPARE_DESCRIPTORS = 64
-
 #: How long a refused client is asked to wait; and where another process is there, or nearly; seconds.
 _RETRY_AFTER = 5
 _REPLACED_AFTER = 1
@@ -58,6 +53,9 @@ class Registry(ABC):
     #: Most seconds that :meth:`shutdown` takes; ``None``: what the policies' ``drain_window`` and
     #: ``drain_grace`` add up to.
     shutdown_timeout: float | None = None
+
+    # What the time is; that of a test moves when the test says so.
+    _clock: Callable[[], float] = staticmethod(monotonic)
 
     def __init__(self) -> None:
         self.lock: Any = RLock()
@@ -102,7 +100,7 @@ class Registry(ABC):
         if limit is not None and len(self._links) >= limit:
             self._warn("max_connections is reached, %d", limit)
             raise HandshakeError(f"this server has {limit} WebSockets open and takes no more", 503, retry)
-        if not _has_spare_descriptors():
+        if not admission.has_spare_descriptors():
             self._warn("the process has hardly a file descriptor left (ulimit -n), with %d open", len(self))
             raise HandshakeError("this server has no room for another connection", 503, retry)
 
@@ -145,7 +143,7 @@ class Registry(ABC):
             websocket.params = params
         extensions = websocket.extensions or () if upgrade is None else upgrade.extensions
         if conn is None:
-            conn = Connection(websocket._side, policy, extensions, now=monotonic())
+            conn = self._make_connection(websocket._side, policy, extensions)
         link = self._make_link(websocket, transport, conn)
         link.fd = transport.fileno()
         websocket.sock = getattr(transport, "sock", transport)
@@ -304,7 +302,7 @@ class Registry(ABC):
             refuse: Whether new connections are refused from now on, and for good; else they are not
                 concerned by all this.
         """
-        now = monotonic()
+        now = self._clock()
         with self.lock:
             drain = running = self._drain if refuse and self.closing else None
             if drain is None or drain.is_over:
@@ -329,13 +327,13 @@ class Registry(ABC):
     def hasten(self, timeout: float) -> None:
         """Let the drain that has begun, if one has, end within so many seconds."""
         if self._drain is not None:
-            self._drain.hasten(monotonic() + timeout)
-            self._drain.on_deadline(monotonic())
+            self._drain.hasten(self._clock() + timeout)
+            self._drain.on_deadline(self._clock())
 
     def _finish(self, drain: Drain) -> bool:
         """Wait for the end of a drain; return whether this can wait, else it goes on by itself."""
         while len(self):
-            now = monotonic()
+            now = self._clock()
             when = drain.step(now)
             if when is None:
                 break
@@ -374,6 +372,10 @@ class Registry(ABC):
     @abstractmethod
     def _loop(self) -> Any:
         """Return the loop that links are given."""
+
+    def _make_connection(self, side: Side, policy: Policy, extensions: Sequence[Any]) -> Connection:
+        """Make the machine of a connection whose opening handshake is done."""
+        return Connection(side, policy, extensions, now=self._clock())
 
     def _make_link(self, websocket: WebSocket, transport: TransportLike, conn: Connection) -> Link:
         """Make what drives a connection."""
@@ -416,7 +418,7 @@ class Registry(ABC):
 
     def _take_timers(self) -> None:
         """See to the deadlines of all links whose time has come."""
-        now = monotonic()
+        now = self._clock()
         for link in self._timers.pop_due(now):
             try:
                 link.on_deadline(now)
@@ -451,26 +453,6 @@ def _is_managed(websocket: WebSocket) -> bool:
     """Tell whether a manager has it, this one or another: two would each call the hooks."""
     link = websocket._link
     return link is not None and isinstance(link.loop, Registry) and websocket in link.loop
-
-
-def _has_spare_descriptors() -> bool:
-    """Tell by the lowest free descriptor, which the kernel hands out next, how near the limit is."""
-    try:
-        import resource
-    except ImportError:  # pragma: no cover - Windows has no such limit
-        return True
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if limit == resource.RLIM_INFINITY:
-        return True
-    try:
-        probe = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno in (errno.EMFILE, errno.ENFILE):
-            return False
-        raise
-    with contextlib.suppress(OSError):
-        os.close(probe)
-    return probe < limit - min(_SPARE_DESCRIPTORS, limit // 8)
 
 
 _registries: weakref.WeakSet[Registry] = weakref.WeakSet()

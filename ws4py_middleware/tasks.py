@@ -34,10 +34,12 @@ from typing import TYPE_CHECKING, Any
 
 from .async_websocket import WebSocket as AsyncWebSocket
 from .core.connection import Connection
+from .core.policy import Policy
+from .core.relay import Relay
 from .drain import GOING_AWAY
 from .handover import from_socket
 from .link import Link
-from .native import Lock, get_ident, monotonic
+from .native import Lock, get_ident
 from .outgoing import TransportLike
 from .seats import Seat
 from .tasklink import TaskLink, ThreadLink
@@ -209,13 +211,17 @@ class TaskManager(Turns):
         when = self._timers.next()
         if when is not None and not self._aio.is_closed():
             # Not exactly on time: an alarm that rings too early would ring again at once.
-            self._alarm = self._aio.call_later(max(when - monotonic(), 0) + 0.001, self._ring)
+            self._alarm = self._aio.call_later(max(when - self._clock(), 0) + 0.001, self._ring)
 
     def _ring(self) -> None:
         self._take_timers()
         self._arm()
 
     # --- one connection --------------------------------------------------------------------------
+
+    def make_relay(self, policy: Policy) -> Relay:
+        """Make the machine of a connection whose frames are the server's."""
+        return Relay(policy, now=self._clock())
 
     def _make_link(self, websocket: WebSocket, transport: TransportLike, conn: Connection) -> Link:
         if transport.fileno() >= 0:
@@ -295,8 +301,8 @@ class TaskManager(Turns):
         """
         limit = self.shutdown_timeout if timeout is None else timeout
         drain = self.begin_drain(code, reason, grace=grace, timeout=limit)
-        while self._get_tasks() and (when := drain.step(monotonic())) is not None:
-            await self._wait_tasks(max(0.0, when - monotonic()))
+        while self._get_tasks() and (when := drain.step(self._clock())) is not None:
+            await self._wait_tasks(max(0.0, when - self._clock()))
         self._timers.cancel(drain)
         self.stop()
         await self._wait_tasks(STOP_TIMEOUT)

@@ -61,6 +61,9 @@ class Adapter:
     #: The server as people call it, for messages.
     name = "this server"
 
+    #: Whether its connections are no sockets: only the manager that it has put into the environ can run them.
+    brings_manager = False
+
     #: What to say when :meth:`locate` runs into something that is not there.
     not_there = OUTERMOST
 

@@ -49,6 +49,7 @@ _SERVERS_OWN = frozenset(
         "ws4py.socket",
         "ws4py.websocket",
         "ws4py_middleware.manager",
+        "ws4py_middleware.transport",
     }
 )
 
