@@ -1,0 +1,164 @@
+"""``serve``: a development server that starts again when something changes."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.sync.client import ClientConnection, connect
+
+from tests.servers import ROOT, certificates, client_context, free_port, wait_for
+
+WSGI = """
+from ws4py_middleware import WebSocket
+
+GREETING = "hello"
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [GREETING.encode()]
+
+class Upper(WebSocket):
+    def received_message(self, message):
+        self.send(str(message).upper())
+"""
+ASGI = """
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        for name in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{name}.complete"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"async"})
+"""
+
+
+class Served:
+    """A running command."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, port: int, tls: bool) -> None:
+        self.process = process
+        self.log = log
+        self.port = port
+        self.tls = client_context() if tls else None
+
+    def get(self) -> str:
+        """Return the page, or why there is none."""
+        scheme = "https" if self.tls else "http"
+        try:
+            with urllib.request.urlopen(f"{scheme}://localhost:{self.port}/", context=self.tls) as response:
+                return str(response.read().decode())
+        except urllib.error.HTTPError as error:
+            with error:
+                return f"{error.code} {error.read().decode()}"
+        except OSError:
+            return ""
+
+    def connect(self) -> ClientConnection:
+        scheme = "wss" if self.tls else "ws"
+        return connect(f"{scheme}://localhost:{self.port}/up", ssl=self.tls)
+
+
+@contextlib.contextmanager
+def serve(folder: Path, *arguments: str, tls: bool = False) -> Iterator[Served]:
+    port = free_port()
+    log = folder / "log.txt"
+    command = ["-m", "ws4py_middleware", "serve", "--port", str(port), "-r", "/up=shop:Upper", *arguments]
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-u", *command],
+            cwd=folder,
+            env={"PYTHONPATH": str(ROOT), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            served = Served(process, log, port, tls)
+            wait_for(lambda: served.get() != "" or process.poll() is not None, 20, "the server")
+            yield served
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "shop.py").write_text(WSGI)
+    (tmp_path / "ashop.py").write_text(ASGI)
+    return tmp_path
+
+
+def close_code(peer: ClientConnection) -> int:
+    with pytest.raises(ConnectionClosed) as ended:
+        peer.recv(timeout=20)
+    assert ended.value.rcvd is not None
+    return ended.value.rcvd.code
+
+
+@pytest.mark.parametrize(("name", "page"), [("shop:app", "hello"), ("ashop:app", "async")])
+def test_serve_reloads_and_sockets_are_told_to_come_back(folder: Path, name: str, page: str) -> None:
+    with serve(folder, name) as served:
+        assert served.get() == page
+        with served.connect() as peer:
+            peer.send("hi")
+            assert peer.recv() == "HI"
+            (folder / "shop.py").write_text(WSGI.replace("upper()", "title()").replace("hello", "bye"))
+            assert close_code(peer) == 1012
+
+        def answer() -> str:
+            with contextlib.suppress(OSError, WebSocketException), served.connect() as peer:
+                peer.send("hi all")
+                return str(peer.recv())
+            return ""
+
+        wait_for(lambda: answer() == "Hi All", 20, "the new handler")
+        assert f"ws://127.0.0.1:{served.port}/up is shop:Upper" in served.log.read_text()
+
+
+def test_serve_answers_with_the_error_until_it_is_mended(folder: Path) -> None:
+    with serve(folder, "shop:app") as served:
+        (folder / "shop.py").write_text("what = is this\n")
+        wait_for(lambda: served.get().startswith("500"), 20, "the error")
+        assert "SyntaxError" in served.get()
+        assert "what = is this" in served.log.read_text()
+        (folder / "shop.py").write_text(WSGI.replace("hello", "mended"))
+        wait_for(lambda: served.get() == "mended", 20, "the mended page")
+
+
+def test_serve_over_tls_without_reload_ends_with_1001(folder: Path) -> None:
+    cert, key = (str(path) for path in certificates()[:2])
+    with serve(folder, "--no-reload", "--cert", cert, "--key", key, tls=True) as served:
+        assert served.get().startswith("404 There are only WebSocket routes here.")
+        with served.connect() as peer:
+            served.process.send_signal(signal.SIGTERM)
+            assert close_code(peer) == 1001
+        assert served.process.wait(20) == 0
+
+
+def test_serve_says_when_the_address_is_taken(folder: Path) -> None:
+    with serve(folder, "--no-reload") as served, serve(folder, "--port", str(served.port)) as second:
+        assert second.process.wait(20) == 1
+        assert f"Port {served.port} is in use" in second.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("shop:ap",), "module 'shop' has no 'ap'; did you mean 'app'?"),
+        (("--key", "shop.py"), "--key needs --cert."),
+        (("--port", "70000"), "70000 is not in the range"),
+    ],
+)
+def test_serve_says_at_once_what_is_wrong(folder: Path, arguments: tuple[str, ...], text: str) -> None:
+    with serve(folder, *arguments) as served:
+        assert served.process.wait(20) == 2
+        assert text in " ".join(served.log.read_text().split())
