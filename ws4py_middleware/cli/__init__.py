@@ -8,6 +8,9 @@ It needs the extra ``cli``. Each command is a module here and is loaded when it 
 ``group``      the table of commands
 ``console``    where all output goes through
 ``escaping``   what came from a peer, as a terminal may have it
+``failures``   what is said when there is no connection
+``options``    those of the commands that connect to a server
+``statuses``   what they exit with
 =============  =====================================================================
 """
 
@@ -19,16 +22,9 @@ from collections.abc import Sequence
 from typing import NoReturn, TextIO
 
 from ..extras import MissingExtraError, needs
+from .statuses import DONE, INTERRUPTED, PIPE_CLOSED, USAGE
 
-__all__ = ["INTERRUPTED", "PIPE_CLOSED", "main"]
-
-#: The exit status after Ctrl-C, as shells have it: 128 and the signal's number.
-INTERRUPTED = 130
-
-#: The one when nobody reads our output any more, by the same rule.
-PIPE_CLOSED = 141
-
-_USAGE = 2
+__all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -51,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         status = PIPE_CLOSED
     except MissingExtraError as error:
         sys.stderr.write(f"{error}\n")
-        status = _USAGE
+        status = USAGE
     sys.exit(status)
 
 
@@ -69,7 +65,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    return result if isinstance(result, int) else 0
+    return result if isinstance(result, int) else DONE
 
 
 def _forget(stream: TextIO) -> None:
