@@ -25,12 +25,17 @@ COMMANDS = {
 _PACKAGE = __name__.rpartition(".")[0]
 
 
+def _exists(module: str) -> bool:
+    spec = find_spec(module, _PACKAGE)
+    return spec is not None and spec.origin is not None  # a folder alone is no module
+
+
 class LazyGroup(click.Group):
     """A group whose commands are named in a table."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, in the order in which they are in the table."""
-        return [name for name, place in COMMANDS.items() if find_spec(place.partition(":")[0], _PACKAGE)]
+        return [name for name, place in COMMANDS.items() if _exists(place.partition(":")[0])]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load a command; ``None`` when there is none of this name."""
