@@ -5,10 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from sphinx.application import Sphinx
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -21,7 +17,7 @@ from ws4py_middleware import __version__  # noqa: E402
 
 project = "ws4py_middleware"
 author = "the ws4py_middleware authors"
-copyright = author  # noqa: A001
+copyright = author
 version = release = __version__
 
 extensions = [
@@ -31,10 +27,12 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
+    "scripts.lib.docs.references",
 ]
 # Code beside the pages is no page, and reports of other tools are none either.
 exclude_patterns = ["code", "_build"]
 nitpicky = True
+nitpick_ignore = [("py:meth", "asyncio.loop.create_server")]  # documented under a name that it has not
 
 # --- Markdown ------------------------------------------------------------------------------------
 
@@ -47,9 +45,19 @@ suppress_warnings = ["myst.header"]
 
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
+# What is inherited is shown with the class that is documented, and not with what comes from these.
+_BASES = """
+    object BaseException tuple int str dict Enum Protocol Generic Thread
+    WebSocket ClientBase Machine Registry Leading Turns Poller StreamProtocol Message Transport
+    WSGIServer ThreadingMixIn WSGIHandler WSGIRequestHandler SimpleHandler Pool Monitor SimplePlugin Tool
+"""
+autodoc_default_options = {"inherited-members": ", ".join(_BASES.split())}
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 napoleon_google_docstring = True
+
+# Docstrings' own examples are run by pytest, with the names of their modules.
+doctest_test_doctest_blocks = ""
 
 # --- HTML -----------------------------------------------------------------------------------------
 

@@ -30,8 +30,8 @@ Handlers
 ``send()`` may be called from any thread and any task. ``ws.environ`` is like WSGI's; the scope is
 ``ws.environ["asgi.scope"]``.
 
-Who may connect
-===============
+Who may connect, under ASGI
+===========================
 ``authorize(scope, **params)`` may be plain, and is called in a thread, or ``async``. It returns what it does
 under WSGI, or a response of Starlette or FastAPI; or raises their ``HTTPException``, or Werkzeug's. Servers
 with the extension ``websocket.http.response`` send that response, the others a plain 403.

@@ -40,8 +40,8 @@ def take(sock: Any) -> tuple[Transport, _socket.socket]:
         sock: The server's socket object, of one of the types in the table above.
 
     Returns:
-        The connection, non-blocking, and the sink, a non-blocking C socket with what the server still writes:
-        read it until ``b""``, then close it. It ends when the server closes its socket.
+        The connection, non-blocking, and the sink, a non-blocking C socket with what the server still
+        writes. Read that until ``b""``, then close it. It ends when the server closes its socket.
 
     Raises:
         HandoverError: The socket is of another type, or closed already, or the process is out of descriptors
