@@ -37,9 +37,10 @@ as_root() {
 apt_install() {
     command -v apt-get >/dev/null || die "please install $* (there is no apt-get here to do it with)"
     say "installing the Debian packages $*"
-    { as_root apt-get -q update && as_root env DEBIAN_FRONTEND=noninteractive \
+    { { [ -n "${APT_IS_FRESH:-}" ] || as_root apt-get -q update; } && as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -q install -y --no-install-recommends "$@"; } >/dev/null \
         || die "could not install them; please run: sudo apt-get install $*"
+    export APT_IS_FRESH=1
 }
 
 # make_venv DIRECTORY PYTHON -- a virtual environment, also where Debian's python3-venv is missing.
