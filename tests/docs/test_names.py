@@ -52,7 +52,7 @@ def test_modules_that_a_page_runs_are_there(page: Path) -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_options_of_scripts_are_those_of_their_help(script: str) -> None:
-    command = [ROOT / script, "--help"]
+    command = [str(ROOT / script), "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     for page, arguments in find_commands(script):
         for option in arguments:
