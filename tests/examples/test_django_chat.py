@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import html.parser
-import http.client
 import json
 import os
 import subprocess
@@ -12,13 +9,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 import websocket  # websocket-client
 
+from tests.entrances.visitor import Form, Visitor
 from tests.entrances.wire import ask, build
-from tests.servers import ASGI_KINDS, ROOT, Response, Server, start
+from tests.servers import ASGI_KINDS, ROOT, Server, start
 
 EXAMPLE = ROOT / "examples" / "django_chat"
 PASSWORD = "correct horse battery"
@@ -41,49 +38,12 @@ def manage(env: dict[str, str], *command: str) -> None:
     subprocess.run(arguments, env={**os.environ, **env}, check=True, timeout=60)
 
 
-class Form(html.parser.HTMLParser):
-    """The fields of a page's form that are filled in already."""
-
-    def __init__(self, page: bytes) -> None:
-        super().__init__()
-        self.fields: dict[str, str] = {}
-        self.feed(page.decode())
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        found = dict(attributes)
-        if tag == "input" and found.get("name") and found.get("value"):
-            self.fields[str(found["name"])] = str(found["value"])
-
-
-class Browser:
-    """As much of a browser as a login needs."""
+class Browser(Visitor):
+    """Somebody who comes to chat."""
 
     def __init__(self, server: Server) -> None:
-        self.server = server
-        self.cookies: dict[str, str] = {}
+        super().__init__(server)
         self.inside: list[Person] = []
-
-    @property
-    def cookie(self) -> str:
-        return "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-
-    def ask(self, path: str, form: dict[str, str] | None = None) -> Response:
-        headers = {"Cookie": self.cookie, "Connection": "close"}
-        if form is not None:
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-        body = None if form is None else urlencode(form)
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
-        with contextlib.closing(connection):
-            connection.request("GET" if form is None else "POST", path, body, headers)
-            response = connection.getresponse()
-            answer = Response(response.status, response.headers, response.read())
-        for line in answer.headers.get_all("Set-Cookie", []):
-            name, _, value = line.partition(";")[0].partition("=")
-            self.cookies[name] = value
-        return answer
-
-    def submit(self, page: str, **fields: str) -> Response:
-        return self.ask(page, {**Form(self.ask(page).body).fields, **fields})
 
     def join(self, name: str) -> None:
         response = self.submit("/join/", username=name, password1=PASSWORD, password2=PASSWORD)
