@@ -67,7 +67,7 @@ def env(wheels: Path, tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def port(env: dict[str, str]) -> int:
-    """The port of the page; where somebody has that one, another, of which gunicorn is told by the environment."""
+    """The port of the page; where somebody has that one, another, which the environment tells gunicorn."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
