@@ -38,6 +38,15 @@ __all__ = ["converse", "history_path"]
 _TEXT_LIMIT = 20_000
 _DUMP_LIMIT = 1024
 
+#: Most that a ping may say, :rfc:`6455#section-5.5`; bytes.
+_PING_LIMIT = 125
+
+#: The ping at the beginning, of which only the line below tells.
+_FIRST_PING = b"how far is it?"
+
+#: How long it takes at most to draw the prompt; seconds.
+_SETTLE = 0.05
+
 _HELP = """\
 /ping [TEXT]          send a ping, and tell how long its pong took
 /hex DIGITS           send a binary message, such as /hex 00 ff
@@ -116,7 +125,7 @@ class _Talk:
     async def run(self) -> int:
         with patch_stdout(raw=True), self._signals():
             self._note(f"{self.client.describe()}; /help lists commands")
-            self.client.time_ping(b"hello")
+            self._ping_later(_FIRST_PING)
             receiver = asyncio.create_task(self._receive())
             try:
                 await self._read()
@@ -175,7 +184,15 @@ class _Talk:
             await self.client.send(line)
 
     def _ping(self, rest: str) -> None:
-        self.client.time_ping(rest.encode())
+        said = rest.encode()
+        if len(said) > _PING_LIMIT:
+            raise ValueError(f"a ping has {_PING_LIMIT} bytes at most, and this one {len(said)}")
+        self._ping_later(said)
+
+    def _ping_later(self, said: bytes) -> None:
+        """Send a ping when the prompt is drawn: to draw it takes longer than many a network."""
+        loop = asyncio.get_running_loop()
+        loop.call_later(_SETTLE, lambda: self.client.is_open and self.client.time_ping(said))
 
     def _send_hex(self, rest: str) -> None:
         try:
@@ -229,7 +246,7 @@ class _Talk:
         out().print(shown, soft_wrap=True)
 
     def _show_pong(self, said: bytes, seconds: float) -> None:
-        if said != b"hello":
+        if said != _FIRST_PING:
             self._note(f"pong after {1000 * seconds:.2f} ms")
 
     def _show_headers(self, rest: str) -> None:
