@@ -3,7 +3,7 @@ Draw the pictures of the topics, and write the tables of the design.
 
     python -m scripts.lib.drawings
 
-The pictures are ``docs/images/handover_*.svg`` and ``docs/images/house.svg``; the tables stand in
+The pictures are those of ``docs/images`` that are named in the modules beside this one; the tables stand in
 ``docs/topics/design.md`` between comments that name their floors. A test compares all of it.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from scripts.lib.drawings import handover, house
+from scripts.lib.drawings import flows, handover, house, lifecycle
 
 IMAGES = house.ROOT / "docs" / "images"
 PAGE = house.ROOT / "docs" / "topics" / "design.md"
@@ -19,7 +19,7 @@ PAGE = house.ROOT / "docs" / "topics" / "design.md"
 
 def draw_all() -> Mapping[str, str]:
     """Return all pictures by the names of their files."""
-    return {**handover.draw(), **house.draw()}
+    return {**house.draw(), **handover.draw(), **lifecycle.draw(), **flows.draw()}
 
 
 def fill_page(page: str) -> str:

@@ -1,4 +1,4 @@
-"""The life of a connection, drawn from the tables that the machines go by, for ``docs/topics/lifecycle.md``."""
+"""The life of a connection, drawn from the tables that the machines go by."""
 
 from __future__ import annotations
 
