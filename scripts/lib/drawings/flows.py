@@ -22,7 +22,8 @@ def _draw_message() -> Canvas:
         292,
         "A message on its way",
         "In: the poller wakes the loop, dispatching gives the connection a turn, incoming reads, core "
-        "parses, the hook is called. Out: sending, core/outbox, outgoing, in one system call when the hook returns.",
+        "parses, the hook is called. Out: sending, core/outbox, outgoing, in one system call when the "
+        "hook returns.",
     )
     canvas.text((24, 30), "A message on its way, and the answer", "title")
     canvas.box("box", (24, 60), (90, 196), ["client"])
