@@ -52,6 +52,8 @@ class RouteFacts:
     subprotocols: list[str]
     #: What a drain may take; seconds.
     drain: float
+    #: The settings that are not the defaults, as Python writes them.
+    settings: dict[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +168,19 @@ def _describe(route: MountedRoute) -> RouteFacts:
         compression=bool(policy.compression),
         subprotocols=subprotocols,
         drain=(policy.drain_window or 0) + policy.drain_grace,
+        settings=_find_settings(policy),
     )
+
+
+def _find_settings(policy: Policy) -> dict[str, str]:
+    default = Policy()
+    names = [field.name for field in dataclasses.fields(policy)]
+    differing = [name for name in names if getattr(policy, name) != getattr(default, name)]
+    return {name: _write(getattr(policy, name)) for name in differing}
+
+
+def _write(value: Any) -> str:
+    return getattr(value, "__qualname__", None) or repr(value)
 
 
 def _name_origins(policy: Policy) -> str:

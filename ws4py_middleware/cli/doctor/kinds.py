@@ -47,6 +47,12 @@ _START = {
         "the last that it said is: {last}",
         "run the command without the doctor until it answers HTTP",
     ),
+    "extra_missing": Kind(
+        _BAD,
+        "{module} is not installed",
+        "{problem}",
+        "pip install {package}",
+    ),
     "app_not_imported": Kind(
         _BAD,
         "{app} cannot be imported",
@@ -113,6 +119,7 @@ _START = {
 
 _ROUTES = {
     "routes": Kind(_INFO, "the routes are {routes}"),
+    "settings": Kind(_INFO, "what differs from the defaults on {path}: {settings}"),
     "no_routes": Kind(
         _WARN,
         "no route was found in {app}",
@@ -259,6 +266,12 @@ _TALK = {
         "make it a class with received_message(), or run gunicorn -k gevent, where threads are greenlets",
     ),
     "compression": Kind(_INFO, "compression (permessage-deflate) is {state}"),
+    "compression_lost": Kind(
+        _WARN,
+        "compression is set, and is not agreed on",
+        "something between drops the header Sec-WebSocket-Extensions",
+        "let it pass the headers Sec-WebSocket-* as they are",
+    ),
     "limit": Kind(_OK, "a message of more than {size} bytes ends the connection with 1009"),
     "limit_off": Kind(
         _WARN,

@@ -20,6 +20,7 @@ from ...core.events import CloseReceived
 from ...exc import HandshakeError
 from .findings import Report
 from .inside import Facts, RouteFacts
+from .missing import find_missing
 from .peer import Peer, Place
 from .programs import HOST, Command, read_command
 from .running import Running, find_program, free_port, look_inside, run, wait_until
@@ -70,13 +71,10 @@ def examine(words: Sequence[str], options: Options, setup: str | None = None) ->
         if command.spec:
             facts = stack.enter_context(look_inside(command.spec, command.paths)).result()
         place = _find_place(command, running, options)
-        problem = "it has ended" if place is None else _wait_ready(place, running)
-        if place is None or problem:
-            if facts is not None and facts.problem:
-                module = command.app.partition(":")[0]
-                report.add("app_not_imported", app=command.app, module=module, problem=facts.problem)
-            else:
-                report.add("not_started", problem=problem, last=running.last_line)
+        status, problem = (0, "it listens nowhere") if place is None else _wait_ready(place, running)
+        has_failed = bool(problem) or (facts is not None and bool(facts.problem) and status >= 500)
+        if place is None or has_failed:
+            _explain_start(report, command, facts, running, problem)
             return report, running.log
         report.add("started", seconds=f"{monotonic() - started:.1f}")
         facts = None if facts is None or facts.problem else facts
@@ -119,26 +117,39 @@ def _find_place(command: Command, running: Running, options: Options) -> Place |
     return Place(target, context, options.headers, options.timeout, options.subprotocols)
 
 
-def _wait_ready(place: Place, running: Running) -> str:
-    """Wait until a page is answered; return why it is not."""
-    problem = "no answer"
-    until = monotonic() + _START_TIME
+def _wait_ready(place: Place, running: Running) -> tuple[int, str]:
+    """Wait until a page is answered; return with which status, or why it is not."""
+    status, problem = 0, "no answer"
 
     def is_ready() -> bool:
-        nonlocal problem
+        nonlocal status, problem
         if running.ended:
             problem = f"it has ended with status {running.process.returncode}"
             return True
         try:
-            with Peer(place, upgrade=False):
-                problem = ""
-                return True
+            with Peer(place, upgrade=False) as peer:
+                status, problem = peer.answer.status, ""
         except (OSError, HandshakeError) as error:
             problem = str(error)
-        return False
+        return status != 0
 
-    wait_until(is_ready, until - monotonic())
-    return problem
+    wait_until(is_ready, _START_TIME)
+    return status, problem
+
+
+def _explain_start(
+    report: Report, command: Command, facts: Facts | None, running: Running, problem: str
+) -> None:
+    failed = "" if facts is None else facts.problem
+    last = running.last_line
+    extra = find_missing(failed) or find_missing(last)
+    if extra is not None:
+        report.add("extra_missing", module=extra[0], package=extra[1], problem=failed or last)
+    elif failed:
+        module = command.app.partition(":")[0]
+        report.add("app_not_imported", app=command.app, module=module, problem=failed)
+    else:
+        report.add("not_started", problem=problem, last=last)
 
 
 def _with_log(command: Command, running: Running) -> Command:
@@ -219,6 +230,9 @@ def _check_settings(subject: Subject, command: Command, running: Running) -> Non
         report.add("one_at_a_time", do=command.program.more)
     if route is None:
         return
+    if route.settings:
+        settings = ", ".join(f"{name}={value}" for name, value in route.settings.items())
+        report.add("settings", path=route.path, settings=settings)
     if not subject.asgi and (route.ping_interval is None or route.ping_interval >= _LONG_PING):
         report.add("no_ping_interval", interval=route.ping_interval)
     limit, connections = running.descriptor_limit(), route.max_connections

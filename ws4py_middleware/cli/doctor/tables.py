@@ -12,9 +12,23 @@ from ..escaping import escape
 from .findings import Finding, Report
 from .kinds import Level
 
-__all__ = ["build_summary", "build_table", "print_reports"]
+__all__ = ["build_matrix", "build_summary", "build_table", "print_reports"]
 
 _STYLES = {Level.OK: "green", Level.INFO: "cyan", Level.WARN: "yellow", Level.BAD: "bold red"}
+
+
+#: The columns of several reports: title, and the findings that it has, the worst first.
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "starts": ("started",),
+    "handshake": ("handshake",),
+    "early": ("early", "early_lost"),
+    "limit": ("limit_off", "limit_not_kept", "limit"),
+    "origin": ("origin_open", "origin"),
+    "close": ("close_unanswered", "close"),
+    "hand-over": ("worker_held", "threads_held", "handed_over"),
+    "SIGTERM": ("drain_late", "sigterm_reloads", "drain_silent", "drain_other", "drain"),
+}
+_MARKS = {Level.OK: "yes", Level.INFO: "no", Level.WARN: "warn", Level.BAD: "BAD"}
 
 
 def print_reports(console: Console, reports: Sequence[Report], *, quiet: bool = False) -> None:
@@ -24,10 +38,37 @@ def print_reports(console: Console, reports: Sequence[Report], *, quiet: bool = 
     Args:
         quiet: Leave out what is good.
     """
+    if len(reports) > 1:
+        console.print(build_matrix(reports))
+        # What is good is in there; what is not is told.
+        quiet = True
     for report in reports:
-        console.print(Text(escape(report.setup), style="bold"))
-        console.print(build_table(report, quiet=quiet))
+        if len(reports) == 1 or any(_matters(each) for each in report.findings):
+            console.print(Text(escape(report.setup), style="bold"))
+            console.print(build_table(report, quiet=quiet))
     console.print(build_summary(reports))
+
+
+def _matters(finding: Finding) -> bool:
+    return finding.level in (Level.WARN, Level.BAD)
+
+
+def build_matrix(reports: Sequence[Report]) -> RenderableType:
+    """Build the table of several reports: a line each, and what works."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("server", no_wrap=True)
+    for title in _COLUMNS:
+        table.add_column(title)
+    for report in reports:
+        cells = []
+        for codes in _COLUMNS.values():
+            found = next((each for code in codes for each in report.findings if each.code == code), None)
+            if found is None:
+                cells.append(Text("-", style="dim"))
+            else:
+                cells.append(Text(_MARKS[found.level], style=_STYLES[found.level]))
+        table.add_row(Text(escape(report.setup)), *cells)
+    return table
 
 
 def build_table(report: Report, *, quiet: bool = False) -> RenderableType:
@@ -37,7 +78,7 @@ def build_table(report: Report, *, quiet: bool = False) -> RenderableType:
     table.add_column(no_wrap=True, style="dim")
     table.add_column(overflow="fold")
     for finding in report.findings:
-        if quiet and finding.level in (Level.OK, Level.INFO):
+        if quiet and not _matters(finding):
             continue
         style = _STYLES[finding.level]
         table.add_row(Text(finding.level.value, style=style), finding.code, _describe(finding))

@@ -118,7 +118,9 @@ def _check_early(subject: Subject) -> None:
 def _check_compression(subject: Subject) -> None:
     with Peer(subject.place, compression=True) as peer:
         is_on = "permessage-deflate" in peer.answer.get("Sec-WebSocket-Extensions")
-        subject.report.add("compression", state="on" if is_on else "off")
+    subject.report.add("compression", state="on" if is_on else "off")
+    if not is_on and not subject.asgi and subject.route is not None and subject.route.compression:
+        subject.report.add("compression_lost")
 
 
 def _check_limit(subject: Subject) -> None:
