@@ -193,7 +193,7 @@ def test_whatever_a_server_writes_is_no_error(value: str) -> None:
 
 
 def test_the_page_says_the_same() -> None:
-    page = (ROOT / "docs" / "howto" / "clients.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "howto" / "reconnecting.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| ([a-z ]+) \| (.*) \|$", page, re.MULTILINE))
     again, never = rows["close codes"].split(" | ")
     assert [int(code) for code in again.split()] == sorted(RETRIED_CODES)

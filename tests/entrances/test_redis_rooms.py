@@ -181,7 +181,7 @@ def test_workers_go_on_without_redis_and_find_it_again(
 
 
 def test_page_has_every_setting_with_its_default_and_every_key() -> None:
-    page = (ROOT / "docs" / "howto" / "rooms.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "howto" / "scaling-with-redis.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)`(?:, `\w+`)? \| (.*?) \|", page, re.MULTILINE))
     settings = inspect.signature(RedisBackplane).parameters
     said = {

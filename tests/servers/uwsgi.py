@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.servers.kinds import Kind, Setup
 
-_IN_ORDER = ("--hook-master-start", "unix_signal:15 gracefully_kill_them_all")
+IN_ORDER = ("--hook-master-start", "unix_signal:15 gracefully_kill_them_all")
 
 # The common one, in place of uWSGI's own.
 _LOG = ("--log-format", '%(addr) "%(method) %(uri) %(proto)" %(status) %(rsize)')
@@ -34,7 +34,7 @@ def _command(setup: Setup) -> list[str]:
     command = [str(Path(sys.executable).with_name("uwsgi")), "--master", "--need-app"]
     command += ["--home", sys.prefix, "--module", setup.app]
     command += _LOG if setup.kind != "uwsgi" else ()
-    command += [] if "--die-on-term" in given else _IN_ORDER
+    command += [] if "--die-on-term" in given else IN_ORDER
     return command + [word.format(**words) for word in given]
 
 
