@@ -15,6 +15,7 @@ import inspect
 import re
 import sys
 import textwrap
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -62,7 +63,9 @@ def find_type_imports(module_name: str) -> dict[str, tuple[str, str]]:
     return found
 
 
+@cache
 def import_optional(name: str) -> Any:
+    """Import a module that may be missing, once: it takes long to find out that one is."""
     try:
         return import_module(name)
     except ImportError:
@@ -111,34 +114,37 @@ def look_up_in_module(name: str, module: ModuleType) -> Any:
     raise AttributeError(name)
 
 
-def find(name: str, module_name: str | None, class_name: str | None) -> Any:
-    """Return what a name stands for where it is written; raise LookupError."""
-    scopes: list[tuple[Any, str]] = []
+def find_scopes(name: str, module_name: str | None, class_name: str | None) -> Iterator[Any]:
+    """Go through the places where Python, or a reader, looks for a name."""
     if module_name is not None:
         module = import_module(module_name)
         if class_name is not None:
-            scopes.append((look_up(class_name, module), name))
-            # A method speaks of its neighbour in the class that defines it.
-            bases = getattr(scopes[0][0], "__mro__", ())[1:-1]
-            scopes.extend((sys.modules[base.__module__], name) for base in bases)
-        scopes.append((module, name))
+            cls = look_up(class_name, module)
+            yield cls
+            # A method speaks of its neighbour in the module that defines it.
+            yield from (sys.modules[base.__module__] for base in getattr(cls, "__mro__", ())[1:-1])
+        yield module
         if "." in name:  # a neighbour and what is in it
-            scopes.append((import_module(module.__package__ or PACKAGE), name))
-    scopes.append((builtins, name))
-    first, _, rest = name.partition(".")
-    top = import_optional(first)
-    scopes.append((top, rest) if rest else (ABSENT, name) if top is ABSENT else (sys.modules, first))
-    scopes.append((import_module(PACKAGE), name))
-    for scope, path in scopes:
-        if scope is ABSENT:
-            continue
-        if scope is sys.modules:
-            return top
+            yield import_module(module.__package__ or PACKAGE)
+    yield builtins
+    yield import_module(PACKAGE)
+
+
+def find(name: str, module_name: str | None, class_name: str | None) -> Any:
+    """Return what a name stands for where it is written; raise LookupError."""
+    for scope in find_scopes(name, module_name, class_name):
         try:
-            return look_up(path, scope)
+            return look_up(name, scope)
         except AttributeError:
             continue
-    raise LookupError(name)
+    first, _, rest = name.partition(".")
+    top = import_optional(first)
+    if top is ABSENT:
+        raise LookupError(name)
+    try:
+        return look_up(rest, top) if rest else top
+    except AttributeError:
+        raise LookupError(name) from None
 
 
 class PythonNames(SphinxPostTransform):
