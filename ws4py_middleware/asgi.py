@@ -263,7 +263,7 @@ class WebSocketASGI:
                 watch(manager)
             if self.max_threads is not None:
                 manager.max_threads = self.max_threads
-            if self.signals:
+            if self.signals and manager.hears_signals:
                 chain_signals(manager)
         return manager
 

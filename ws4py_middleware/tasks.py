@@ -76,6 +76,9 @@ class TaskManager(Turns):
     is_shared = True
     is_threaded = False
 
+    #: Whether its connections end with the process, and so by its signals; see :mod:`.shutdowns`.
+    hears_signals = True
+
     def __init__(self, *, max_threads: int = 32) -> None:
         super().__init__(max_threads)
         self._aio = asyncio.get_running_loop()

@@ -1,0 +1,133 @@
+"""A stock gunicorn for a test: started on a free port of the loopback, and stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..extras import MissingExtraError
+
+__all__ = ["Gunicorn"]
+
+#: How often it is asked whether it is there; seconds.
+_LOOK = 0.02
+
+
+class Gunicorn:
+    """
+    One gunicorn with one worker.
+
+    Args:
+        app: ``"module:attribute"``, importable from ``directory``.
+        worker: The worker class: ``sync``, ``gthread``, ``gevent``, or a path to another one.
+        threads: Those of ``gthread``.
+        env: Environment variables on top of this process' own.
+        options: Further options of its command line.
+        directory: Where it is run; by default here.
+        timeout: How long it may take to begin; seconds.
+
+    Raises:
+        MissingExtraError: gunicorn is not installed.
+        RuntimeError: It has not started; the message has its log.
+    """
+
+    def __init__(
+        self,
+        app: str,
+        *,
+        worker: str = "gthread",
+        threads: int = 2,
+        env: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
+        directory: str | os.PathLike[str] | None = None,
+        timeout: float = 20.0,
+    ) -> None:
+        if importlib.util.find_spec("gunicorn") is None:
+            raise MissingExtraError('a live server needs gunicorn: pip install "ws4py_middleware[gunicorn]"')
+        self.app = app
+        self.port = _free_port()
+        command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}", "--workers", "1"]
+        command += ["--worker-class", worker, "--access-logfile", "-"]
+        command += ["--threads", str(threads)] if worker == "gthread" else []
+        command += ["--no-control-socket"] if _has_control_socket() else []
+        where = Path(directory or ".").resolve()
+        path = os.pathsep.join(filter(None, [str(where), os.environ.get("PYTHONPATH")]))
+        file, name = tempfile.mkstemp(prefix="ws4py_middleware-", suffix=".log")
+        self._log_path = Path(name)
+        try:
+            self.process = subprocess.Popen(
+                [*command, *options, app],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                cwd=where,
+                env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **(env or {})},
+            )
+        finally:
+            os.close(file)
+        try:
+            self._wait_ready(timeout)
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def authority(self) -> str:
+        """The ``Host`` of requests to it."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        """All that it has printed so far, a line for each request included."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._log_path.read_text(errors="replace")
+        return ""
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End it in order, or by force after so many seconds. Again does nothing."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._log_path.unlink(missing_ok=True)
+
+    def _wait_ready(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while "Booting worker" not in self.log or not self._accepts():
+            if self.process.poll() is not None:
+                raise RuntimeError(f"gunicorn {self.app} has ended at once:\n{self.log}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"gunicorn {self.app} has not started within {timeout:g} s:\n{self.log}")
+            time.sleep(_LOOK)
+
+    def _accepts(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1.0).close()
+        except OSError:
+            return False
+        return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _has_control_socket() -> bool:
+    """Tell whether this release opens a control socket unless it is told not to."""
+    from gunicorn import config
+
+    return hasattr(config, "ControlSocketDisable")
