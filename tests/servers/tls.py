@@ -1,4 +1,4 @@
-"""Certificates for ``localhost``, made once per process, and the contexts of both ends."""
+"""Certificates for ``localhost`` and ``example.com``, made once per process, and the contexts of both ends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _certificates() -> tuple[Path, Path, Path]:
     atexit.register(directory.cleanup)
     paths = Path(directory.name, "cert.pem"), Path(directory.name, "key.pem"), Path(directory.name, "ca.pem")
     authority = trustme.CA()
-    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    certificate = authority.issue_cert("localhost", "127.0.0.1", "example.com")
     certificate.cert_chain_pems[0].write_to_path(paths[0])
     certificate.private_key_pem.write_to_path(paths[1])
     authority.cert_pem.write_to_path(paths[2])

@@ -1,0 +1,126 @@
+"""What happens in time: silence, reloads of the proxy, the end of a gunicorn, and several of them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import websocket
+
+from tests.proxies.conftest import Backend
+from tests.proxies.programs import KINDS, PROGRAMS, Proxy, start_proxy
+from tests.proxies.visits import visit, visiting
+from tests.servers import start, wait_for
+
+pytestmark = pytest.mark.proxies
+
+APP = "tests.proxies.app:app"
+Backends = Callable[[str], Backend]
+
+# --- silence -----------------------------------------------------------------------------------------
+
+
+def stay_silent(proxy: Proxy, path: str) -> int | None:
+    """Say nothing for five minutes, of which each is a second; return how it ended, or None and echo again."""
+    with visiting(proxy, path) as ws:
+        ws.receive()
+        end = ws.read_end(5)
+        if end is None:
+            assert ws.ask("still there") == "still there"
+        return end
+
+
+def test_pings_keep_a_silent_connection_and_without_them_it_is_cut(backends: Backends) -> None:
+    """Through all four at once: it takes its five seconds."""
+    port = backends(APP).port
+    visits = [(kind, path) for kind in KINDS for path in ("/pinged", "/silent")]
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(len(visits)) as pool:
+        proxies = {
+            kind: stack.enter_context(start_proxy(kind, PROGRAMS[kind].minute | PROGRAMS[kind].at_port(port)))
+            for kind in KINDS
+        }
+        ends = pool.map(lambda visit: stay_silent(proxies[visit[0]], visit[1]), visits)
+        assert dict(zip(visits, ends, strict=True)) == {
+            (kind, path): None if path == "/pinged" else 1006 for kind, path in visits
+        }
+    wait_for(lambda: backends(APP).server.log.count("closed /silent 1006") == len(KINDS))
+
+
+# --- reloads -----------------------------------------------------------------------------------------
+
+
+def reload(proxy: Proxy, changes: dict[str, str], port: int) -> None:
+    """Have a proxy take up a configuration with another port of gunicorn's, and wait until it has."""
+    proxy.configure(changes | proxy.program.at_port(port))
+    asked = 0.0
+
+    def has_taken_it_up() -> bool:
+        nonlocal asked
+        if time.monotonic() > asked + 2:  # HAProxy's master process may sleep through its first signal
+            asked = time.monotonic()
+            proxy.reload()
+        try:
+            with visiting(proxy, "/silent") as ws:
+                return ws.receive() == str(port)
+        except OSError:  # stunnel closes its port and opens it again
+            return False
+
+    wait_for(has_taken_it_up, 10, "the new configuration")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reload_leaves_connections_as_long_as_it_is_told(kind: str, backends: Backends) -> None:
+    backend, program = backends(APP), PROGRAMS[kind]
+    with start_proxy(kind, program.at_port(backend.port)) as proxy, visiting(proxy, "/silent") as first:
+        assert first.receive() == str(backend.port)
+        reload(proxy, dict(program.farewell), backend.second)
+        assert first.ask("through the old configuration") == "through the old configuration"
+
+        with visiting(proxy, "/silent") as second:
+            second.receive()
+            reload(proxy, {}, backend.port)
+            if program.farewell:
+                assert second.read_end() == 1006
+            else:
+                assert second.ask("nothing ends this one") == "nothing ends this one"
+        assert first.ask("ten minutes") == "ten minutes"
+
+
+# --- gunicorn's end ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_drain_of_gunicorn_is_told_and_its_absence_is_an_error_at_once(kind: str) -> None:
+    program = PROGRAMS[kind]
+    with start("gunicorn-gthread", program.app, options=["--proxy-protocol", "--threads=2"]) as server:
+        with start_proxy(kind, program.at_port(server.port)) as proxy:
+            with visiting(proxy, "/echo") as ws:
+                assert ws.ask("a") == "a"
+                server.signal(1)
+                assert ws.read_end() == 1012
+            with visiting(proxy, "/echo") as ws:
+                assert ws.ask("b") == "b"
+                server.signal()
+                assert ws.read_end() == 1001
+            server.process.wait(10)
+            began = time.monotonic()
+            with pytest.raises((websocket.WebSocketException, OSError)) as caught:
+                visit(proxy, "/echo")
+            assert getattr(caught.value, "status_code", None) == program.away
+            assert time.monotonic() - began < 5
+
+
+# --- several gunicorns -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_connections_are_spread_over_two_gunicorns(kind: str, backends: Backends) -> None:
+    backend = backends(APP)
+    changes = PROGRAMS[kind].at_ports(backend.port, backend.second)
+    with start_proxy(kind, changes) as proxy, contextlib.ExitStack() as stack:
+        # Each worker of nginx's begins with the first one.
+        found = {stack.enter_context(visiting(proxy, "/echo")).receive() for _ in range(16)}
+        assert found == {str(backend.port), str(backend.second)}

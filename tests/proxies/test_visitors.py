@@ -1,0 +1,82 @@
+"""The documentation's configurations, and its application: what visitors get, and what is known of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+import websocket
+
+from tests.proxies.conftest import Backend
+from tests.proxies.programs import KINDS, PROGRAMS, Proxy, start_proxy
+from tests.proxies.visits import ADDRESS, get_page, visit, visiting
+
+pytestmark = pytest.mark.proxies
+
+KNOWN = {"address": ADDRESS, "scheme": "https", "host": "example.com"}
+LIES = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "http"}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def proxy(request: pytest.FixtureRequest, backends: Callable[[str], Backend]) -> Iterator[Proxy]:
+    program = PROGRAMS[request.param]
+    with start_proxy(request.param, program.at_port(backends(program.app).port)) as running:
+        yield running
+
+
+def test_messages_are_not_held_back(proxy: Proxy) -> None:
+    with visiting(proxy, "/echo") as ws:
+        assert [ws.ask(text) for text in ("a", "", "bc")] == ["a", "", "bc"]
+
+
+def test_megabyte_passes_both_ways(proxy: Proxy) -> None:
+    with visiting(proxy, "/echo") as ws:
+        text = "0123456789" * 100_000
+        assert ws.ask(text) == text
+        assert ws.ask("and on") == "and on"
+
+
+def test_handler_knows_visitor(proxy: Proxy) -> None:
+    with visiting(proxy, "/visitor") as ws:
+        assert json.loads(ws.receive()) == KNOWN
+
+
+def test_visitor_cannot_pretend(proxy: Proxy) -> None:
+    with visiting(proxy, "/visitor", headers=LIES) as ws:
+        assert json.loads(ws.receive()) == KNOWN
+
+
+def test_page_knows_visitor(proxy: Proxy) -> None:
+    assert get_page(proxy, "/") == f"{ADDRESS} came by https to example.com"
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://example.com", "https://example.com:8443"])
+def test_page_of_another_site_is_refused(proxy: Proxy, origin: str) -> None:
+    with pytest.raises(websocket.WebSocketBadStatusException) as caught:
+        visit(proxy, "/echo", origin=origin)
+    assert caught.value.status_code == 403
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_visitor_is_known_through_a_unix_socket(kind: str, backends: Callable[[str], Backend]) -> None:
+    program = PROGRAMS[kind]
+    with start_proxy(kind, program.at_path(backends(program.app).path)) as proxy:
+        with visiting(proxy, "/visitor") as ws:
+            assert json.loads(ws.receive()) == KNOWN
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_limit_is_for_each_visitor_and_not_for_the_proxy(
+    kind: str, backends: Callable[[str], Backend]
+) -> None:
+    path = "/two-by-line" if kind == "stunnel" else "/two-by-header"
+    changes = PROGRAMS[kind].at_port(backends("tests.proxies.app:app").port)
+    with start_proxy(kind, changes) as proxy, contextlib.ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(visiting(proxy, path))
+        with pytest.raises(websocket.WebSocketBadStatusException) as caught:
+            visit(proxy, path)
+        assert caught.value.status_code == 429
+        stack.enter_context(visiting(proxy, path, source="127.0.0.3"))
