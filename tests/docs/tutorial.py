@@ -3,8 +3,9 @@ Do what a page tells its reader to do, as it is written, and compare what comes 
 
 What the page has:
 
-* Blocks of ``console``: each line that begins with ``$`` is typed into a terminal, which is a bash of its own;
-  what stands below is what it prints. In there, ``...`` is whatever it likes, alone on a line any number of lines. Blocks with a ``:caption:`` are in the terminal of that name.
+* Blocks of ``console``: each line that begins with ``$`` is typed into a terminal, which is a bash of its
+  own; what stands below is what it prints. In there, ``...`` is whatever it likes, alone on a line any
+  number of lines. Blocks with a ``:caption:`` are in the terminal of that name.
 * ``^C`` as the first line of a block: the last command of that terminal, which has gone on until then, is
   interrupted; its last words follow.
 * ``literalinclude`` with a ``:caption:``: the reader writes that file, into the folder of the first terminal.

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 import pytest
+from websockets.exceptions import InvalidStatus
 
-from tests.entrances.asgi import KINDS, Facts
-from tests.servers import ROOT
+from tests.entrances.asgi import KINDS, Facts, client
+from tests.servers import ROOT, start
 
 PAGE = (ROOT / "docs" / "howto" / "asgi.md").read_text(encoding="utf-8")
-CODE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 NAMES = {
     **{kind: f"uvicorn `--ws {kind.removeprefix('uvicorn-')}`" for kind in KINDS if "uvicorn" in kind},
     "gunicorn-asgi": "gunicorn `-k asgi`",
@@ -36,8 +33,23 @@ def test_table_is_what_the_tests_expect() -> None:
     assert found == [cells(kind, facts) for kind, facts in KINDS.items()]
 
 
-@pytest.mark.parametrize("code", CODE, ids=["wrapped", "mounted"])
-def test_code_makes_an_application(code: str) -> None:
-    names: dict[str, Any] = {}
-    exec(compile(code, "docs/howto/asgi.md", "exec"), names)
-    assert callable(names["app"])
+def test_application_has_each_kind_of_handler_and_refuses() -> None:
+    with start("uvicorn-websockets", "docs.code.asgi.app:app") as server:
+        with (
+            client(server, "/chat/lobby") as chat,
+            client(server, "/ticker") as ticker,
+            client(server, "/echo") as echo,
+        ):
+            for websocket in (chat, ticker, echo):
+                websocket.send("hello")
+            assert [each.recv(10) for each in (chat, ticker, echo)] == ["hello", "you said hello", "hello"]
+        with pytest.raises(InvalidStatus) as refused, client(server, "/chat/board"):
+            pass
+        assert refused.value.response.status_code == 401
+
+
+def test_application_is_mounted() -> None:
+    with start("uvicorn-websockets", "docs.code.asgi.mounted:app") as server:
+        with client(server, "/live/echo") as websocket:
+            websocket.send("hello")
+            assert websocket.recv(10) == "hello"

@@ -1,13 +1,13 @@
-"""docs/howto/asyncio.md: its blocks of code are tried."""
+"""docs/howto/asyncio.md: its code is tried."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import threading
 from pathlib import Path
 from typing import Any
 
+from docs.code.asyncio import chat
 from tests.core.wire import TEXT
 from tests.drivers.peer import build
 from tests.entrances.asyncio_host import open_at
@@ -16,16 +16,15 @@ from tests.promises.wire import TEXT as TEXT_FRAME
 from tests.promises.wire import close_frame, frame
 from tests.seeds.blocks import serve
 from tests.servers import ROOT
-from ws4py_middleware.process import get_task_manager
+from ws4py_middleware import AsyncWebSocketClient
 from ws4py_middleware.server import asyncioserver
 
-SERVER, CHAT, END = re.findall(
-    r"```python\n(.*?)```", (ROOT / "docs" / "howto" / "asyncio.md").read_text(encoding="utf-8"), re.DOTALL
-)
+CODE = ROOT / "docs" / "code" / "asyncio"
 
 
 def test_server_of_the_page_serves(tmp_path: Path) -> None:
-    with serve(SERVER, tmp_path) as server, connect(server, "/") as peer:
+    block = (CODE / "server.py").read_text(encoding="utf-8")
+    with serve(block, tmp_path) as server, connect(server, "/") as peer:
         peer.send(frame(TEXT_FRAME, b"hello"))
         assert peer.read_frame().payload == b"hello"
         peer.send(close_frame(1000))
@@ -34,10 +33,6 @@ def test_server_of_the_page_serves(tmp_path: Path) -> None:
 
 
 def test_handler_and_end_of_the_page(capsys: Any) -> None:
-    space: dict[str, Any] = {}
-    exec(CHAT, space)
-    lines = "".join(f"    {line}\n" for line in END.splitlines())
-    exec(f"async def end(server, get_task_manager):\n{lines}", space)
     codes: list[Any] = []
 
     def talk(port: int) -> None:
@@ -47,15 +42,27 @@ def test_handler_and_end_of_the_page(capsys: Any) -> None:
         codes.append("ready")
         codes.append(peer.answer()[0])
 
-    async def main() -> None:
-        server = await asyncioserver.serve(space["Chat"], "127.0.0.1", 0)
+    async def run(server: asyncio.Server) -> None:
         thread = threading.Thread(target=talk, args=(server.sockets[0].getsockname()[1],))
         thread.start()
+        threads.append(thread)
         while not codes:
             await asyncio.sleep(0.01)
-        await space["end"](server, get_task_manager)
-        thread.join(5)
 
-    asyncio.run(main())
+    threads: list[threading.Thread] = []
+    asyncio.run(chat.serve_until(run))
+    threads[0].join(5)
     assert codes == ["ready", 1001]
     assert capsys.readouterr().out == "gone: 1001\n"
+
+
+def test_function_of_the_page_echoes() -> None:
+    async def talk() -> None:
+        server = await asyncioserver.serve(chat.chat, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with AsyncWebSocketClient(f"ws://127.0.0.1:{port}/") as client:
+            await client.send("hello")
+            assert str(await client.receive()) == "hello"
+        server.close()
+
+    asyncio.run(talk())

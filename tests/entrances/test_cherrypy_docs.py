@@ -17,8 +17,8 @@ PAGE = (ROOT / "docs" / "howto" / "cherrypy.md").read_text(encoding="utf-8")
 
 
 def test_application_of_the_page_is_a_chat_for_those_who_have_said_their_names(tmp_path: Path) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    with serve(block, tmp_path) as server:
+    app = (ROOT / "docs" / "code" / "cherrypy" / "app.py").read_text(encoding="utf-8")
+    with serve(app, tmp_path) as server:
         wait_for(lambda: "Bus STARTED" in server.log)
         url = f"{server.ws_url}/chat/lobby"
         with pytest.raises(InvalidStatus) as refused:
@@ -29,6 +29,10 @@ def test_application_of_the_page_is_a_chat_for_those_who_have_said_their_names(t
             assert ws.recv(timeout=5) == "Welcome to lobby, Ada!"
             ws.send("hello")
             assert ws.recv(timeout=5) == "Ada: hello"
+            assert server.http("/announce?room=lobby&text=lunch").body == b"told 1"
+            assert ws.recv(timeout=5) == "lunch"
+            assert server.http("/goodnight").status == 200
+            assert ws.recv(timeout=5) == "We close in five minutes."
         assert "Traceback" not in server.log
 
 

@@ -34,13 +34,10 @@ async def chat(ws: AsyncWebSocket) -> None:
 # [/function]
 
 
-# [end]
 async def serve_until(ready: Callable[[asyncio.Server], Awaitable[None]]) -> None:
     server = await serve(Chat, "127.0.0.1", 0)
     await ready(server)
-
+    # [end]
     server.close()
     await get_task_manager().shutdown_async()  # 1001 to all, three seconds, then the rest is dropped
-
-
-# [/end]
+    # [/end]

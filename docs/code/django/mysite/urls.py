@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.contrib.auth.views import LoginView
 from django.urls import path
+
 from live import views
 
 urlpatterns = [

@@ -1,0 +1,47 @@
+"""The tests that the pages of the frameworks show: each passes, beside its application, by itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import CODE
+from tests.servers import ROOT
+
+PYTEST = ("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "-c", os.devnull, "test_app.py")
+
+#: The folder → the command that the page says, and what it prints.
+COMMANDS = {
+    "flask": (PYTEST, "4 passed"),
+    "cherrypy": (PYTEST, "1 passed"),
+    "fastapi": (PYTEST, "1 passed"),
+    "django": (("manage.py", "test"), "Ran 1 test"),
+}
+
+
+@pytest.mark.parametrize("framework", COMMANDS)
+def test_test_of_the_page_passes(framework: str, tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    shutil.copytree(CODE / framework, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    command, expected = COMMANDS[framework]
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, expected in done.stdout + done.stderr) == (0, True), done.stdout + done.stderr
+
+
+def test_each_test_of_a_page_is_one_of_these() -> None:
+    # The tutorial's is run by the tutorial.
+    found = {path.relative_to(CODE).parts[0] for path in CODE.rglob("test*.py")} - {"tutorial"}
+    assert found == set(COMMANDS)
