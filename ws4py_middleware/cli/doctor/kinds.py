@@ -273,6 +273,11 @@ _TALK = {
         "let it pass the headers Sec-WebSocket-* as they are",
     ),
     "limit": Kind(_OK, "a message of more than {size} bytes ends the connection with 1009"),
+    "limit_cut": Kind(
+        _INFO,
+        "a message of more than {size} bytes is cut off by the server ({outcome}), without 1009",
+        "the server has a limit of its own, which comes first",
+    ),
     "limit_off": Kind(
         _WARN,
         "messages may have any size",

@@ -22,13 +22,13 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "starts": ("started",),
     "handshake": ("handshake",),
     "early": ("early", "early_lost"),
-    "limit": ("limit_off", "limit_not_kept", "limit"),
+    "limit": ("limit_off", "limit_not_kept", "limit_cut", "limit"),
     "origin": ("origin_open", "origin"),
     "close": ("close_unanswered", "close"),
     "hand-over": ("worker_held", "threads_held", "handed_over"),
     "SIGTERM": ("drain_late", "sigterm_reloads", "drain_silent", "drain_other", "drain"),
 }
-_MARKS = {Level.OK: "yes", Level.INFO: "no", Level.WARN: "warn", Level.BAD: "BAD"}
+_MARKS = {Level.OK: "yes", Level.INFO: "other", Level.WARN: "warn", Level.BAD: "BAD"}
 
 
 def print_reports(console: Console, reports: Sequence[Report], *, quiet: bool = False) -> None:

@@ -142,6 +142,8 @@ def _check_limit(subject: Subject) -> None:
         event = peer.wait(CloseReceived)
         if isinstance(event, CloseReceived) and event.code == 1009:
             subject.report.add("limit", size=size)
+        elif subject.asgi and event is None and peer.ended:
+            subject.report.add("limit_cut", size=size, outcome=peer.ended)
         else:
             outcome = f"closed with {event.code}" if isinstance(event, CloseReceived) else peer.ended
             subject.report.add("limit_not_kept", size=size, outcome=outcome or "nothing happens")
