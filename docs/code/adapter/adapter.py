@@ -13,14 +13,16 @@ class Tiny(Adapter):
         return "tiny.connection" in environ
 
     def locate(self, environ: dict[str, Any], start_response: Any) -> Located:
-        # Nothing is changed here. An AttributeError or a KeyError is a 501 that says what not_there says.
+        # Nothing is changed here. An AttributeError or a KeyError is a 501
+        # that says what not_there says.
         connection = environ["tiny.connection"]
         buffer = connection.buffer
         if connection.has_http2:
             raise self.refusal("it speaks HTTP/2 on this connection")
 
         def read_early() -> bytes:
-            # Called when the socket was taken. The server must not parse these bytes as its next request.
+            # Called when the socket was taken. The server must not find
+            # these bytes and parse them as its next request.
             early = bytes(buffer)
             buffer.clear()
             return early

@@ -38,11 +38,12 @@ class TinyServer:
         head, _, rest = data.partition(b"\r\n\r\n")
         environ = self.make_environ(head.decode())
         # What an adapter works with: the socket, and what was read behind the request.
-        connection = SimpleNamespace(sock=sock, buffer=bytearray(rest), has_http2=self.has_http2)
-        environ["tiny.connection"] = connection
+        environ["tiny.connection"] = SimpleNamespace(
+            sock=sock, buffer=bytearray(rest), has_http2=self.has_http2
+        )
         started: list[Any] = []
         body = b"".join(self.app(environ, lambda *arguments: started.append(arguments)))
-        # What servers do then: the head, the body, the end. After a hand-over that goes to the dummy.
+        # The head, the body, the end. After a hand-over that goes to the dummy.
         status, headers = started[-1]
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
         sock.sendall(f"HTTP/1.1 {status}\r\n{lines}\r\n".encode() + body)

@@ -15,4 +15,5 @@ class Prices(WebSocket):
 
 
 app = Flask(__name__)
-app.wsgi_app = WebSocketMiddleware(app.wsgi_app, {"/prices": Prices}, compression=DeflateOptions(shared=True))
+compression = DeflateOptions(shared=True)
+app.wsgi_app = WebSocketMiddleware(app.wsgi_app, {"/prices": Prices}, compression=compression)

@@ -6,5 +6,8 @@ from ws4py_middleware import EchoWebSocket, WebSocketMiddleware
 
 app = Flask(__name__)
 app.wsgi_app = WebSocketMiddleware(
-    app.wsgi_app, {"/echo": EchoWebSocket}, max_message_size=64 * 1024, origins=["https://example.com"]
+    app.wsgi_app,
+    {"/echo": EchoWebSocket},
+    max_message_size=64 * 1024,
+    origins=["https://example.com"],
 )
