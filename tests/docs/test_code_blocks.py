@@ -19,16 +19,9 @@ LANGUAGES = {"python", "py", "pycon", "python3", "ini", "toml", "nginx", "apache
 
 #: Pages whose blocks are taken out and run by a test of their own; each has to become files of docs/code.
 INLINE = {
-    "howto/admin.md",
     "howto/asgi.md",
     "howto/asyncio.md",
     "howto/cherrypy.md",
-    "howto/clients.md",
-    "howto/config.md",
-    "howto/deploying.md",
-    "howto/figures.md",
-    "howto/rooms.md",
-    "howto/servers-of-ws4py.md",
 }
 
 #: Whose files are run as their page includes them.

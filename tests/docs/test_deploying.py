@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import re
+import runpy
 from typing import Any
 
-import pytest
+from gunicorn.config import Config
 
-from tests.servers import ROOT
+from tests.docs.pages import CODE
 from ws4py_middleware.process import get_manager
 from ws4py_middleware.wsgi import WebSocketMiddleware
 
-SNIPPETS = re.findall(
-    r"```python\n(.*?)```", (ROOT / "docs" / "howto" / "deploying.md").read_text(), re.DOTALL
-)
+FOLDER = CODE / "deploying"
 
 
-def run(word: str) -> dict[str, Any]:
-    (snippet,) = [text for text in SNIPPETS if word in text]
-    names: dict[str, Any] = {"site": lambda environ, start_response: []}
-    exec(snippet, names)
-    return names
+def run(name: str) -> dict[str, Any]:
+    return runpy.run_path(str(FOLDER / name))
 
 
 def test_settings_are_those_of_the_routes() -> None:
-    application = run("drain_window=10")["application"]
+    application = run("app.py")["app"].wsgi_app
     assert isinstance(application, WebSocketMiddleware)
     match = application.router.match("/echo")
     assert match is not None
@@ -32,16 +27,14 @@ def test_settings_are_those_of_the_routes() -> None:
 
 
 def test_hooks_have_the_names_and_arguments_of_gunicorns() -> None:
-    from gunicorn.config import Config
-
-    names = run("on_starting")
+    names = run("gunicorn.conf.py")
     config = Config()
     for name in ("on_reload", "on_starting", "post_worker_init"):
         config.set(name, names[name])  # checks how many arguments it takes
 
 
-def test_drain_by_hand_refuses_until_it_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drain_by_hand_refuses_until_it_is_taken_back() -> None:
     manager = get_manager()
-    run("get_manager().drain")
+    run("by_hand.py")
     assert manager.closing
     manager.closing = False
