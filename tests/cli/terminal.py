@@ -91,18 +91,27 @@ class Terminal:
         #: All that was written so far that has been looked at.
         self.output = b""
 
-    def see(self, text: str) -> None:
-        """Wait until a line on the screen has this text."""
+    def see(self, text: str, *, press: str = "") -> None:
+        """
+        Wait until a line on the screen has this text.
+
+        Args:
+            text: What is to be seen.
+            press: Keys to press again and again until it is.
+        """
         deadline = time.monotonic() + self.timeout
         while not any(text in line for line in self.lines):
+            left = max(deadline - time.monotonic(), 0)
+            if press:
+                self.press(press)
             try:
-                data = self._child.read_nonblocking(65536, max(deadline - time.monotonic(), 0))
+                self._take(self._child.read_nonblocking(65536, min(left, 0.2) if press else left))
             except (pexpect.TIMEOUT, pexpect.EOF) as error:
-                screen = "\n".join(self.lines).rstrip()
+                if press and left and isinstance(error, pexpect.TIMEOUT):
+                    continue
                 raise AssertionError(
-                    f"{type(error).__name__}: {text!r} is not on the screen:\n{screen}"
+                    f"{type(error).__name__}: {text!r} is not on the screen:\n{self.text}"
                 ) from None
-            self._take(data)
 
     def type_line(self, line: str) -> None:
         """Type a line, and the return key."""
@@ -140,6 +149,11 @@ class Terminal:
     def lines(self) -> list[str]:
         """What is on the screen, without spaces at the ends of lines."""
         return [line.rstrip() for line in self._screen.display]
+
+    @property
+    def text(self) -> str:
+        """What is on the screen, with as many lines as are not empty."""
+        return "\n".join(self.lines).rstrip()
 
     @property
     def screen(self) -> Screen:

@@ -36,7 +36,7 @@ __all__ = ["converse", "history_path"]
 
 #: Most that is shown of a message; characters of text, bytes of a dump. Pipes get all of it.
 _TEXT_LIMIT = 20_000
-_DUMP_LIMIT = 1024
+_DUMP_LIMIT = 512
 
 #: Most that a ping may say, :rfc:`6455#section-5.5`; bytes.
 _PING_LIMIT = 125
@@ -191,8 +191,11 @@ class _Talk:
 
     def _ping_later(self, said: bytes) -> None:
         """Send a ping when the prompt is drawn: to draw it takes longer than many a network."""
-        loop = asyncio.get_running_loop()
-        loop.call_later(_SETTLE, lambda: self.client.is_open and self.client.time_ping(said))
+        asyncio.get_running_loop().call_later(_SETTLE, self._send_ping, said)
+
+    def _send_ping(self, said: bytes) -> None:
+        if self.client.is_open:
+            self.client.time_ping(said)
 
     def _send_hex(self, rest: str) -> None:
         try:

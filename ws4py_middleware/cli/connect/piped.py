@@ -127,18 +127,17 @@ class _Talk:
     def _make_payload(self, line: bytes, number: int) -> str | bytes:
         if self.settings.lines == "binary":
             return line
+        if self.settings.lines == "hex":
+            try:
+                return bytes.fromhex(line.decode("ascii"))
+            except ValueError:
+                raise ValueError(f"line {number} is not hexadecimal, such as 00ff or '00 ff'") from None
         try:
-            text = line.decode()
+            return line.decode()
         except UnicodeDecodeError:
             raise ValueError(
                 f"line {number} is not UTF-8, as text has to be; --binary sends its bytes"
             ) from None
-        if self.settings.lines == "text":
-            return text
-        try:
-            return bytes.fromhex(text)
-        except ValueError:
-            raise ValueError(f"line {number} is not hexadecimal, such as 00ff or '00 ff'") from None
 
     # --- out ----------------------------------------------------------------------------------
 
