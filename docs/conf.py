@@ -25,6 +25,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.doctest",
     "sphinx.ext.napoleon",
+    "sphinx_click",
     "sphinx_copybutton",
     "sphinx_design",
     "scripts.lib.docs.references",

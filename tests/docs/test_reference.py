@@ -20,7 +20,7 @@ from tests.servers import ROOT
 INTERNAL = {
     "__main__", "_build", "_version", "admission", "asynctransport", "contexts", "corks",
     "crews", "denials", "direct", "dispatching", "drain", "epolls", "exchanges", "extras",
-    "functions", "inbox", "incoming", "leading", "lifetimes", "link", "loops", "native",
+    "functions", "handon", "inbox", "incoming", "leading", "lifetimes", "link", "loops", "native",
     "opening", "outgoing", "payloads", "pools", "replies", "scopes", "seats", "sending",
     "shutdowns", "steps", "tasklink", "timers", "tracedlink", "traces", "turns", "unpatched",
     "watched", "core.assembly", "core.extensions.zlibs", "core.packing",
