@@ -9,8 +9,9 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from tests.entrances.visitor import Visitor
 from tests.seeds.blocks import serve
-from tests.servers import ROOT, wait_for
+from tests.servers import ROOT, start, wait_for
 from ws4py_middleware.server.cherrypysettings import check_names
 
 PAGE = (ROOT / "docs" / "howto" / "cherrypy.md").read_text(encoding="utf-8")
@@ -32,6 +33,18 @@ def test_application_of_the_page_is_a_chat_for_those_who_have_said_their_names(t
             assert server.http("/announce?room=lobby&text=lunch").body == b"told 1"
             assert ws.recv(timeout=5) == "lunch"
             assert server.http("/goodnight").status == 200
+            assert ws.recv(timeout=5) == "We close in five minutes."
+        assert "Traceback" not in server.log
+
+
+def test_application_of_the_page_runs_under_gunicorn_too() -> None:
+    with start("gunicorn-gthread", "docs.code.cherrypy.app:app") as server:
+        ada = Visitor(server)
+        assert ada.refusal("/chat?room=lobby") == 401
+        assert ada.ask("/login?name=Ada").status == 200
+        with ada.connect("/chat?room=lobby") as ws:
+            assert ws.recv(timeout=5) == "Welcome to lobby, Ada!"
+            assert ada.ask("/goodnight").status == 200
             assert ws.recv(timeout=5) == "We close in five minutes."
         assert "Traceback" not in server.log
 

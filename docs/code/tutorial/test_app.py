@@ -15,5 +15,6 @@ def test_what_is_said_is_heard_in_the_room_only() -> None:
 
 def test_announcement_is_heard() -> None:
     with WebSocketTestClient(app) as client, client.connect("/chat/lobby") as ws:
-        assert client.post("/announce/lobby", {"text": "Lunch is ready."}).text == "told 1\n"
+        answer = client.post("/announce/lobby", {"text": "Lunch is ready."})
+        assert answer.text == "told 1\n"
         assert ws.receive() == "Lunch is ready."
