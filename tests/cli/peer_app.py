@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response
@@ -62,6 +63,21 @@ class Liar(WebSocket):
         self.send(bytes([message.data[0] ^ 1]) + message.data[1:], binary=not message.is_text)
 
 
+class Meeting(WebSocket):
+    """Tell whoever waits that ten have sent something, and answer none of them."""
+
+    awaiting: ClassVar[threading.Semaphore] = threading.Semaphore(0)
+
+    def received_message(self, message: Message) -> None:
+        self.awaiting.release()
+
+
+def wait_for_ten(ws: WebSocket) -> None:
+    for _ in range(10):
+        Meeting.awaiting.acquire()
+    ws.send("they are here")
+
+
 class Telling(WebSocket):
     """Say what the request was."""
 
@@ -87,6 +103,8 @@ app = WebSocketMiddleware(
         "/echo": Route(EchoWebSocket, subprotocols=["chat.v1"], compression=True, max_message_size=2**24),
         "/liar": Liar,
         "/lost": Lost,
+        "/meet": Meeting,
+        "/meet/await": wait_for_ten,
         "/nasty": Nasty,
         "/silent": Silent,
         "/tell": Route(Telling, subprotocols=["chat.v1"], origins="*"),

@@ -34,9 +34,6 @@ _Payload = tuple[str | bytes, bytes]
 #: So many connections are opened at a time.
 _DIALERS = 16
 
-#: How long answers may take that have not come when the time is over; seconds.
-_GRACE = 2.0
-
 #: How often the pace is looked at; seconds.
 _TICK = 0.001
 
@@ -183,10 +180,12 @@ class Run:
     Args:
         plan: What is to be done.
         arguments: Of :class:`~ws4py_middleware.client.base.ClientBase`.
+        grace: How long answers may take that have not come when the time is over; seconds.
     """
 
-    def __init__(self, plan: Plan, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, plan: Plan, arguments: Mapping[str, Any], *, grace: float = 2.0) -> None:
         self.plan = plan
+        self.grace = grace
         self.result = Result(plan)
         self.manager = WebSocketManager(max_threads=1)
         self.manager.daemon = True
@@ -306,7 +305,7 @@ class Run:
             time.sleep(min(_TICK, left))
 
     def _await_answers(self) -> None:
-        deadline = time.monotonic() + _GRACE
+        deadline = time.monotonic() + self.grace
         while (waiting := self._count_waiting()) and time.monotonic() < deadline and self._is_alive():
             time.sleep(0.005)
         self.result.unanswered = waiting

@@ -34,6 +34,7 @@ class LineReader:
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[list[bytes] | OSError | None] = asyncio.Queue()
         self._room = threading.Semaphore(2)
+        self._is_over = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """
@@ -43,18 +44,22 @@ class LineReader:
             OSError: The descriptor cannot be read.
         """
         threading.Thread(target=self._read, name="LineReader", daemon=True).start()
-        while (lines := await self._queue.get()) is not None:
-            if isinstance(lines, OSError):
-                raise lines
-            for line in lines:
-                yield line
+        try:
+            while (lines := await self._queue.get()) is not None:
+                if isinstance(lines, OSError):
+                    raise lines
+                for line in lines:
+                    yield line
+                self._room.release()
+        finally:
+            self._is_over = True
             self._room.release()
 
     def _read(self) -> None:
         end: OSError | None = None
         rest: list[bytes] = []  # the pieces of a line whose end has not come
         try:
-            while data := os.read(self._descriptor, _SIZE):
+            while not self._is_over and (data := os.read(self._descriptor, _SIZE)):
                 first, *lines = data.split(b"\n")
                 rest.append(first)
                 if lines:
