@@ -11,6 +11,7 @@ import pytest
 from tests.promises.attacker import Peer
 from tests.promises.wire import CLOSE, PONG, TEXT, close_frame, frame, request
 from tests.servers import ROOT, Server, start, wait_for
+from ws4py_middleware import Policy
 from ws4py_middleware.core.types import CloseCode
 
 PAGE = (ROOT / "docs" / "topics" / "lifecycle.md").read_text(encoding="utf-8")
@@ -110,3 +111,14 @@ def test_connection_is_lost(server: Server) -> None:
 def test_every_registered_code_is_in_the_table() -> None:
     table = PAGE.split("## Close codes", 1)[1]
     assert {int(code) for code in re.findall(r"^\| (1\d{3}) ", table, re.MULTILINE)} == {*CloseCode}
+
+
+def test_clocks_have_their_defaults() -> None:
+    table = PAGE.split("## The clocks", 1)[1].split("## ", 1)[0]
+    told = {}
+    for names, values in re.findall(r"^\| (`.+?`) \| (.+?) \|", table, re.MULTILINE):
+        told |= dict(zip(re.findall(r"`(\w+)`", names), values.split(", "), strict=True))
+    policy = Policy()
+    assert len(told) == 7
+    for name, value in told.items():
+        assert getattr(policy, name) == (None if value == "off" else float(value.removesuffix(" s"))), name
