@@ -115,7 +115,7 @@ def test_every_registered_code_is_in_the_table() -> None:
 
 def test_clocks_have_their_defaults() -> None:
     table = PAGE.split("## The clocks", 1)[1].split("## ", 1)[0]
-    told = {}
+    told: dict[str, str] = {}
     for names, values in re.findall(r"^\| (`.+?`) \| (.+?) \|", table, re.MULTILINE):
         told |= dict(zip(re.findall(r"`(\w+)`", names), values.split(", "), strict=True))
     policy = Policy()
