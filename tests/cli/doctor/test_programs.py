@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ def read(line: str) -> Command:
 def _any_gunicorn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "_has_control_socket", lambda: False)
     monkeypatch.delenv("WEB_CONCURRENCY", raising=False)
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +170,14 @@ def test_read_command_knows_how_many_workers_the_environment_asks_for(
         5,
         1,
     )
+
+
+def test_read_command_finds_the_settings_in_manage_py(tmp_path: Path) -> None:
+    manage = tmp_path / "manage.py"
+    line = f"python {manage} runserver"
+    assert read(line).spec == ""
+    manage.write_text("import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n")
+    assert read(line).spec == "django:shop.settings"
 
 
 def test_programs_each_say_how_they_are_installed_and_end() -> None:

@@ -70,7 +70,7 @@ def test_doctor_of_a_subprotocol_that_is_not_spoken(server: Server) -> None:
         ("/old", "upgrade_dropped", "proxy_http_version 1.1"),
         ("/odd", "not_a_websocket", "418"),
         ("/hidden", "no_handover", "501"),
-        ("/page", "not_a_websocket", "doctor http://127.0.0.1:PORT/page"),
+        ("/page", "not_a_websocket", "doctor http://127.0.0.1:8000/page"),
     ],
 )
 def test_doctor_of_an_answer_that_is_none(path: str, code: str, says: str, server: Server) -> None:

@@ -14,7 +14,7 @@ _GUNICORN = ("-m", "gunicorn")
 #: Title, what has to be installed, and the words behind ``python``.
 _WSGI: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
     ("gunicorn -k sync", ("gunicorn",), (*_GUNICORN, "-k", "sync")),
-    ("gunicorn -k gthread", ("gunicorn",), (*_GUNICORN, "-k", "gthread", "--threads", "8")),
+    ("gunicorn -k gthread", ("gunicorn",), (*_GUNICORN, "-k", "gthread")),
     ("gunicorn -k gevent", ("gunicorn", "gevent"), (*_GUNICORN, "-k", "gevent")),
     ("waitress-serve", ("waitress",), ("-m", "waitress")),
     ("cheroot", ("cheroot",), ("-m", "cheroot")),
@@ -46,7 +46,7 @@ def list_commands(app: str, *, asgi: bool) -> list[tuple[str, list[str]]]:
         if all(find_spec(name) is not None for name in needed)
     ]
     if not asgi and find_program("uwsgi") is not None:
-        options = ["--master", "--threads", "8", "--hook-master-start"]
+        options = ["--master", "--threads", "2", "--hook-master-start"]
         ending = "unix_signal:15 gracefully_kill_them_all"
         words = ["uwsgi", "--http-socket", ":0", *options, ending, "--module", app]
         if sys.prefix != sys.base_prefix:

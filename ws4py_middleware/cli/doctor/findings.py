@@ -68,7 +68,7 @@ def find(code: str, /, **facts: Any) -> Finding:
     kind = KINDS[code]
     # What came from elsewhere is no template.
     texts = {name: "{" + name + "}" if facts.get(name) else getattr(kind, name) for name in ("why", "do")}
-    what, why, do = (text.format(**facts) for text in (kind.what, texts["why"], texts["do"]))
+    what, why, do = (text.replace("`", "").format(**facts) for text in (kind.what, texts["why"], texts["do"]))
     return Finding(kind.level, code, what, why, do)
 
 

@@ -26,7 +26,7 @@ class Level(enum.Enum):
 
 
 class Kind(NamedTuple):
-    """A kind of finding; what stands in {braces} is filled in."""
+    """A kind of finding; what stands in {braces} is filled in, and what stands in `backticks` is code."""
 
     level: Level
     what: str
@@ -39,7 +39,10 @@ _OK, _INFO, _WARN, _BAD = Level.OK, Level.INFO, Level.WARN, Level.BAD
 _START = {
     "started": Kind(_OK, "the server answers HTTP {seconds} s after its start"),
     "program_missing": Kind(
-        _BAD, "there is no program {program}", "nothing of this name is on the PATH", "pip install {package}"
+        _BAD,
+        "there is no program {program}",
+        "nothing of this name is on the PATH",
+        "`pip install {package}`",
     ),
     "not_started": Kind(
         _BAD,
@@ -51,45 +54,45 @@ _START = {
         _BAD,
         "{module} is not installed",
         "{problem}",
-        "pip install {package}",
+        "`pip install {package}`",
     ),
     "app_not_imported": Kind(
         _BAD,
         "{app} cannot be imported",
         "{problem}",
-        "mend the import: python -c 'import {module}' must pass in this folder",
+        "mend the import: `python -c 'import {module}'` must pass in this folder",
     ),
     "wsgi_under_asgi": Kind(
         _BAD,
         "{app} is a WSGI application, and {server} is a server for ASGI",
         "such a server has no socket to give to a WSGI application",
-        "run gunicorn -k gthread {app}, or wrap an ASGI application in WebSocketASGI",
+        "run `gunicorn -k gthread {app}`, or wrap an ASGI application in `WebSocketASGI`",
     ),
     "asgi_under_wsgi": Kind(
         _BAD,
         "{app} is an ASGI application, and {server} is a server for WSGI",
         "such a server calls it with two arguments, and awaits nothing",
-        "run uvicorn {app}, or gunicorn -k asgi {app}",
+        "run `uvicorn {app}`, or `gunicorn -k asgi {app}`",
     ),
     "listens_elsewhere": Kind(
         _WARN,
         "the program listens on {address}",
         "the doctor does not know its options, so it could not put it on loopback",
-        "write {{port}} where the command has its port, and 127.0.0.1 for its address",
+        "write `{{port}}` where the command has its port, and `127.0.0.1` for its address",
     ),
     "pure_build": Kind(
         _WARN,
         "the pure Python build runs: {reason}",
         "all works, and a message costs two to six times the CPU",
-        "unset WS4PY_MIDDLEWARE_PURE, install gcc and python3-dev, then: "
-        "pip install --force-reinstall --no-cache-dir ws4py_middleware",
+        "unset `WS4PY_MIDDLEWARE_PURE`, install gcc and python3-dev, then: "
+        "`pip install --force-reinstall --no-cache-dir ws4py_middleware`",
     ),
     "preloaded_manager": Kind(
         _BAD,
         "{app} starts a manager of WebSockets when it is imported",
         "with {option} that is before the fork: its thread stays in the parent process, and nobody serves "
         "the sockets of the workers",
-        "leave manager= away (each worker then has its own), or start the manager in gunicorn's post_fork()",
+        "leave `manager=` away (each worker then has its own), or start it in gunicorn's `post_fork()`",
     ),
     "gevent_unpatched": Kind(
         _WARN,
@@ -107,13 +110,13 @@ _START = {
         _INFO,
         "{count} processes serve, each with WebSockets of its own",
         "without a backplane a room has only the members of one process",
-        "if you use rooms: set_hub(Hub(RedisBackplane(...))), see docs/howto/rooms.md",
+        'if you use rooms: `set_hub(Hub("redis://..."))`, see docs/howto/rooms.md',
     ),
     "few_descriptors": Kind(
         _WARN,
-        "a process may open {limit} files, and max_connections is {connections}",
+        "a process may open {limit} files, and `max_connections` is {connections}",
         "a WebSocket is an open file; near the end upgrades are answered with 503",
-        "raise the limit (ulimit -n {wanted}, LimitNOFILE={wanted}), or set max_connections={fitting}",
+        "raise the limit (`ulimit -n {wanted}`, `LimitNOFILE={wanted}`), or set `max_connections={fitting}`",
     ),
 }
 
@@ -124,13 +127,13 @@ _ROUTES = {
         _WARN,
         "no route was found in {app}",
         "views that return upgrade() cannot be seen from outside, nor can what a script does",
-        "name the path: --path /the/path",
+        "name the path: `--path /the/path`",
     ),
     "no_path": Kind(
         _BAD,
         "there is no path to ask for",
         "no route was found, and the usual ones ({tried}) are no WebSockets",
-        "name the path: --path /the/path",
+        "name the path: `--path /the/path`",
     ),
     "route_not_found": Kind(
         _BAD,
@@ -146,19 +149,19 @@ _HANDSHAKE = {
         _BAD,
         "the hand-over is refused with 501: {text}",
         "what is in front of the middleware keeps the way to the socket from it{behind}",
-        "put WebSocketMiddleware outermost: app = WebSocketMiddleware(Other(app), routes), not the reverse",
+        "put it outermost: `app = WebSocketMiddleware(Other(app), routes)`, not the reverse",
     ),
     "uwsgi_threads": Kind(
         _BAD,
         "the hand-over is refused with 501: {text}",
         "this uWSGI runs no threads of Python's, and the manager of the WebSockets is one",
-        "start uWSGI with --enable-threads",
+        "start uWSGI with `--enable-threads`",
     ),
     "uwsgi_router": Kind(
         _BAD,
         "the hand-over is refused with 501: {text}",
         "the router of --http and --https passes HTTP on, and no frames",
-        "start uWSGI with --http-raw-body",
+        "start uWSGI with `--http-raw-body`",
     ),
     "no_handover": Kind(
         _BAD,
@@ -170,7 +173,7 @@ _HANDSHAKE = {
         _BAD,
         "{path} is answered with {status}: {text}",
         "authorize, or a view, does not let the doctor in",
-        "send what it asks for: --header 'Cookie: session=...' or --header 'Authorization: Bearer ...'",
+        "send what it asks for: `--header 'Cookie: session=...'` or `--header 'Authorization: Bearer ...'`",
     ),
     "server_error": Kind(
         _BAD,
@@ -182,32 +185,32 @@ _HANDSHAKE = {
         _BAD,
         "{path} is answered with {status}: {text}",
         "a limit is reached, or the process is about to end",
-        "raise max_connections, max_connections_per_address or handshake_rate, or wait",
+        "raise `max_connections`, `max_connections_per_address` or `handshake_rate`, or wait",
     ),
     "upgrade_dropped": Kind(
         _BAD,
         "the header Upgrade does not arrive: {status} {text}",
         "a proxy in front sends the request on as plain HTTP",
-        "nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
-        'proxy_set_header Connection "upgrade"; docs/howto/proxies.md has the others',
+        "nginx: `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
+        'proxy_set_header Connection "upgrade";` docs/howto/proxies.md has the others',
     ),
     "not_a_websocket": Kind(
         _BAD,
         "{path} is answered with {status}, as a plain request is",
         "there is a page and no WebSocket on this path, or a proxy has dropped the header Upgrade",
-        "ask for the path of a route; ask the server without the proxy: doctor http://127.0.0.1:PORT{path}",
+        "ask for the path of a route; ask the server without the proxy: `doctor http://127.0.0.1:8000{path}`",
     ),
     "redirected": Kind(
         _BAD,
         "{path} is redirected with {status} to {location}",
         "browsers follow no redirect of a WebSocket",
-        "connect to {target}",
+        "connect to `{target}`",
     ),
     "bad_gateway": Kind(
         _BAD,
         "a proxy answers {path} with {status}",
         "it does not reach the server behind it, or gets no answer from that",
-        "start the server, and compare its address with proxy_pass (or the like); ask the server itself",
+        "start the server, and compare its address with `proxy_pass` (or the like); ask the server itself",
     ),
     "refused": Kind(
         _BAD,
@@ -263,14 +266,14 @@ _TALK = {
         _WARN,
         "{count} open sockets hold {threads} threads",
         "a handler that is a function has a thread for as long as its connection lasts",
-        "make it a class with received_message(), or run gunicorn -k gevent, where threads are greenlets",
+        "make it a class with `received_message()`, or run `gunicorn -k gevent`, where threads are greenlets",
     ),
     "compression": Kind(_INFO, "compression (permessage-deflate) is {state}"),
     "compression_lost": Kind(
         _WARN,
         "compression is set, and is not agreed on",
         "something between drops the header Sec-WebSocket-Extensions",
-        "let it pass the headers Sec-WebSocket-* as they are",
+        "let it pass the headers `Sec-WebSocket-*` as they are",
     ),
     "limit": Kind(_OK, "a message of more than {size} bytes ends the connection with 1009"),
     "limit_cut": Kind(
@@ -282,7 +285,7 @@ _TALK = {
         _WARN,
         "messages may have any size",
         "max_message_size is None: one peer can fill the memory",
-        "set max_message_size",
+        "set `max_message_size`",
     ),
     "limit_not_kept": Kind(
         _BAD,
@@ -295,20 +298,20 @@ _TALK = {
         _WARN,
         "a page of any origin may connect",
         "the browser of a visitor sends your cookies with it (cross-site WebSocket hijacking)",
-        'leave origins at "same", or list them: origins=["https://example.com"]',
+        'leave `origins` at `"same"`, or list them: `origins=["https://example.com"]`',
     ),
     "own_origin_refused": Kind(
         _BAD,
         "a page of {origin} itself is refused with 403",
         "the server is asked under another name than the browser; a proxy has changed the header Host",
-        'nginx: proxy_set_header Host $http_host; or list the name: origins=["{origin}"]',
+        'nginx: `proxy_set_header Host $http_host;` or list the name: `origins=["{origin}"]`',
     ),
     "no_ping_interval": Kind(
         _WARN,
-        "ping_interval is {interval}",
+        "`ping_interval` is {interval}",
         "proxies end connections that are silent, most of them after 60 s, and a peer that vanished is not "
         "noticed",
-        "set ping_interval=20, or leave it away",
+        "set `ping_interval=20`, or leave it away",
     ),
     "close": Kind(_OK, "the closing handshake takes {ms} ms"),
     "close_unanswered": Kind(
@@ -321,7 +324,7 @@ _TALK = {
         _WARN,
         "the server has printed a traceback: {last}",
         "it happened while the doctor looked at it",
-        "run the command with --show-log and read it",
+        "run the doctor with `--show-log` and read it",
     ),
 }
 
@@ -337,13 +340,13 @@ _TLS = {
         _BAD,
         "the certificate is refused: {problem}",
         "browsers and clients do not connect",
-        "serve a certificate for this name with its whole chain; --ca FILE or --insecure to go on here",
+        "serve a certificate for this name with its whole chain; `--ca FILE` or `--insecure` to go on here",
     ),
 }
 
 _END = {
     "drain": Kind(
-        _OK, "on SIGTERM the socket is closed with {code} after {seconds} s, the process ends after {end} s"
+        _OK, "on SIGTERM the socket is closed with {code} ({seconds} s), the process ends ({end} s)"
     ),
     "drain_silent": Kind(
         _WARN,
@@ -380,7 +383,7 @@ _SITE = {
         _WARN,
         "none of the subprotocols {names} is agreed on",
         "a browser that asks for some ends a connection without one",
-        "set subprotocols=[{names}]",
+        "set `subprotocols=[{names}]`",
     ),
     "pings_seen": Kind(_INFO, "the server pings, about every {interval} s"),
     "idle_kept": Kind(_OK, "a silent connection was still there after {seconds} s"),
@@ -388,7 +391,7 @@ _SITE = {
         _BAD,
         "a silent connection was cut after {seconds} s, {how}",
         "a proxy between ends what is silent for so long; {pings}",
-        "set ping_interval below {seconds}, or the time-out of the proxy above it: docs/howto/proxies.md",
+        "set `ping_interval` below {seconds}, or the time-out of the proxy above it: docs/howto/proxies.md",
     ),
     "idle_closed": Kind(
         _INFO,

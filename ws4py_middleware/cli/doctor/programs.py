@@ -7,6 +7,7 @@ A program that is not in the table is started as it stands: ``{port}`` in its wo
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -273,7 +274,7 @@ def _split(words: list[str]) -> tuple[Program, list[str], list[str]]:
 def _finish(
     program: Program, head: list[str], rest: list[str], port: int, *, secure: bool, bound: bool = True
 ) -> Command:
-    spec, app = _find_app(program, rest)
+    spec, app = _find_app(program, head, rest)
     worker = _value(rest, "-k", "--worker-class") or "sync"
     threads = _number(rest, "--threads")
     if program.name == "gunicorn" and worker == "sync" and threads > 1:
@@ -296,13 +297,14 @@ def _finish(
     )
 
 
-def _find_app(program: Program, rest: list[str]) -> tuple[str, str]:
+def _find_app(program: Program, head: list[str], rest: list[str]) -> tuple[str, str]:
     """Find the application that a command line names; return how it is loaded, and its name."""
     if program.name == "flask":
         name = _value(rest, "-A", "--app") or os.environ.get("FLASK_APP", "")
         return f"flask:{name}", name or "the application"
     if program.name == "manage.py":
         settings = _value(rest, "--settings") or os.environ.get("DJANGO_SETTINGS_MODULE", "")
+        settings = settings or _read_settings(head[-1])
         return (f"django:{settings}", settings) if settings else ("", "the project")
     if not program.name:
         return "", "the application"
@@ -313,6 +315,15 @@ def _find_app(program: Program, rest: list[str]) -> tuple[str, str]:
     if program.name == "gunicorn" and rest and _MODULE.fullmatch(rest[-1]):
         return f"object:{rest[-1]}:application", f"{rest[-1]}:application"
     return "", "the application"
+
+
+def _read_settings(path: str) -> str:
+    """Find the settings in a manage.py as Django writes it."""
+    text = ""
+    with contextlib.suppress(OSError):
+        text = Path(path).read_text("utf-8", "replace")
+    found = re.search(r"""DJANGO_SETTINGS_MODULE["'], *["']([\w.]+)""", text)
+    return found[1] if found else ""
 
 
 # --- uWSGI ---------------------------------------------------------------------------------------------
