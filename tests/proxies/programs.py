@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import shutil
 import signal
 import socket
@@ -121,7 +122,7 @@ PROGRAMS = {
         app="docs.code.proxies.app:behind_stunnel",
         unix=("127.0.0.1:8000", "{path}"),
         minute={"TIMEOUTidle = 60": "TIMEOUTidle = 1"},
-        second={"; connect = 127.0.0.1:8001": "connect = 127.0.0.1:{port}"},
+        second={"; connect = 127.0.0.1:8001": "connect = 127.0.0.1:{port}", "; failover = rr": "failover = rr"},
         away=None,
     ),
 }
@@ -167,7 +168,9 @@ class Proxy:
         return socket.create_connection(("127.0.0.1", self.port), timeout=10, source_address=(source, 0))
 
     def reload(self) -> None:
-        """Have it read its configuration again."""
+        """Have it read its configuration again, as soon as it can be told to."""
+        # HAProxy's master executes itself anew when it has started a worker: a signal would get lost meanwhile.
+        wait_for(lambda: self.program.reload in _read_caught(self.process.pid), what="its handler of the signal")
         self.process.send_signal(self.program.reload)
 
     def stop(self) -> None:
@@ -211,6 +214,12 @@ def start_proxy(kind: str, changes: Changes) -> Iterator[Proxy]:
             yield proxy
         finally:
             proxy.stop()
+
+
+def _read_caught(pid: int) -> set[int]:
+    """Return the signals for which a process has a handler."""
+    (line,) = re.findall(r"^SigCgt:\s+(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return {number + 1 for number in range(64) if int(line, 16) >> number & 1}
 
 
 def _is_ready(proxy: Proxy) -> bool:
