@@ -47,6 +47,8 @@ class Picture:
     #: Columns and most rows; those that stay empty at the end are not drawn.
     size: tuple[int, int] = (100, 40)
     title: str = ""
+    #: Where it is run.
+    folder: Path = ROOT
 
 
 def _talk(terminal: Terminal) -> None:
@@ -79,6 +81,12 @@ PICTURES: tuple[Picture, ...] = (
         server=("gunicorn-gthread", "examples.echo.app:app"),
         size=(104, 34),
     ),
+    Picture(
+        name="cli_doctor",
+        command="ws4py-middleware doctor gunicorn -k gthread app:app",
+        folder=ROOT / "docs" / "code" / "doctor",
+        size=(92, 34),
+    ),
 )
 
 
@@ -91,7 +99,9 @@ def take(picture: Picture, directory: Path) -> Path:
         home = stack.enter_context(tempfile.TemporaryDirectory())
         words = picture.command.format(url=f"ws://127.0.0.1:{port}").split()
         command = [*PROGRAM, *words[1:]] if words[0] == "ws4py-middleware" else words
-        terminal = stack.enter_context(Terminal(command, size=picture.size, env={"HOME": home}))
+        terminal = stack.enter_context(
+            Terminal(command, size=picture.size, env={"HOME": home}, folder=picture.folder)
+        )
         picture.play(terminal)
         lines = read_screen(terminal.screen)
     prompt = Text("$ ", style="bold green") + Text(

@@ -19,6 +19,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -66,6 +67,7 @@ class Terminal:
         size: tuple[int, int] = (100, 40),
         env: Mapping[str, str] | None = None,
         timeout: float = 15.0,
+        folder: Path = ROOT,
     ) -> None:
         columns, rows = size
         environment = {
@@ -83,7 +85,7 @@ class Terminal:
             list(command[1:]),
             dimensions=(rows, columns),
             env=environment,
-            cwd=str(ROOT),
+            cwd=str(folder),
         )
         self._screen = Screen(columns, rows)
         self._screen.reply = self._child.send
