@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import subprocess
-from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cherrypy
 import pytest
 from websockets.sync.client import connect
 
+from tests.docs.replacements import Row, locate, read_rows
 from tests.docs.ws4py_names import MODULES, find_names
 from tests.seeds.blocks import serve
 from tests.servers import ROOT, start
@@ -36,24 +36,10 @@ SAME = "the same"
 GONE = "gone"
 
 
-class Row(NamedTuple):
-    """What the page says of one name of ws4py."""
-
-    here: str
-    why: str
-
-
 def read_tables() -> dict[str, dict[str, Row]]:
     """Read the tables: module → name → what is said of it."""
-    found: dict[str, dict[str, Row]] = {}
-    for module, table in re.findall(r"^### (ws4py[\w.]*)\n\n((?:\|.*\n)+)", PAGE, re.MULTILINE):
-        rows = found[module] = {}
-        for line in table.splitlines()[2:]:
-            names, here, why = (cell.strip() for cell in line.strip("|").split(" |", 2))
-            for name in re.findall(r"`([^`]+)`", names):
-                assert name not in rows, f"{module}.{name} twice"
-                rows[name] = Row(here, why.rstrip("|").strip())
-    return found
+    sections = re.findall(r"^### (ws4py[\w.]*)\n\n((?:\|.*\n)+)", PAGE, re.MULTILINE)
+    return {module: read_rows(table) for module, table in sections}
 
 
 TABLES = read_tables()
@@ -88,19 +74,14 @@ NOT_HERE = {
 
 def find(path: str) -> None:
     """Find what a dotted path names: a module's attribute, or that of a class or of an object of it."""
-    parts = path.split(".")
-    count = next(count for count in range(len(parts), 0, -1) if is_module(ROOT.joinpath(*parts[:count])))
-    found: Any = import_module(".".join(parts[:count]))
-    for part in parts[count:]:
+    found: Any
+    found, parts = locate(path)
+    for part in parts:
         if isinstance(found, type) and (found, part) in NOT_HERE:
             return
         if not hasattr(found, part) and found in MAKERS:
             found = MAKERS[found]()
         found = getattr(found, part)
-
-
-def is_module(path: Path) -> bool:
-    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if find_names(module)])
