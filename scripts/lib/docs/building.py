@@ -55,7 +55,7 @@ def build(*, fresh: bool = False) -> Built:
 
 
 def try_prompts() -> Built:
-    """Run what pages show at a Python prompt, in blocks of ``{doctest}``; where there are none, that is all."""
+    """Run what pages show at a Python prompt, in blocks of ``{doctest}``, where there are any."""
     if not any("{doctest}" in page.read_text(encoding="utf-8") for page in DOCS.rglob("*.md")):
         return Built(True, "")
     return run_sphinx("doctest", HTML.with_name("docs-doctest"))
