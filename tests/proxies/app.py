@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from docs.code.proxies.app import site
-
 from ws4py_middleware import Policy, Route, WebSocket, WebSocketMiddleware
 from ws4py_middleware.messaging import Message
 
@@ -24,7 +23,7 @@ class Echo(WebSocket):
 
 
 class Pinged(Echo):
-    """Where a minute is a second, 20 seconds are a third of one; a busy machine has some more time to answer."""
+    """Where a minute is a second, 20 seconds are a third of one; a busy machine has some more time."""
 
     policy = Policy(ping_interval=0.2)
 

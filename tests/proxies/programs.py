@@ -1,8 +1,9 @@
 """
 Run one of the proxies with its configuration from the documentation.
 
-The files of ``docs/code/proxies`` are run as they are shown, but for public values (port 443, gunicorn's address,
-where certificates lie): pieces of the text have the test's own in their place, and each has to be there.
+The files of ``docs/code/proxies`` are run as they are shown, but for public values (port 443, gunicorn's
+address, where certificates lie): pieces of the text have the test's own in their place, and each has to be
+there.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Program:
         return {old: new.format(port=second) for old, new in self.second.items()} | self.at_port(first)
 
 
-_APACHE_PASS = "    ProxyPass / http://127.0.0.1:8000/ upgrade=websocket connectiontimeout=2 timeout=60 retry=0"
+_APACHE_PASS = "ProxyPass / http://127.0.0.1:8000/ upgrade=websocket connectiontimeout=2 timeout=60 retry=0"
 _APACHE_BALANCER = (_FOLDER / "apache_balancer.conf").read_text()
 
 PROGRAMS = {
@@ -122,7 +123,10 @@ PROGRAMS = {
         app="docs.code.proxies.app:behind_stunnel",
         unix=("127.0.0.1:8000", "{path}"),
         minute={"TIMEOUTidle = 60": "TIMEOUTidle = 1"},
-        second={"; connect = 127.0.0.1:8001": "connect = 127.0.0.1:{port}", "; failover = rr": "failover = rr"},
+        second={
+            "; connect = 127.0.0.1:8001": "connect = 127.0.0.1:{port}",
+            "; failover = rr": "failover = rr",
+        },
         away=None,
     ),
 }
@@ -169,8 +173,10 @@ class Proxy:
 
     def reload(self) -> None:
         """Have it read its configuration again, as soon as it can be told to."""
-        # HAProxy's master executes itself anew when it has started a worker: a signal would get lost meanwhile.
-        wait_for(lambda: self.program.reload in _read_caught(self.process.pid), what="its handler of the signal")
+        # HAProxy's master executes itself anew when it has a worker: a signal would get lost meanwhile.
+        wait_for(
+            lambda: self.program.reload in _read_caught(self.process.pid), what="its handler of the signal"
+        )
         self.process.send_signal(self.program.reload)
 
     def stop(self) -> None:

@@ -11,8 +11,8 @@ import pytest
 import websocket
 
 from tests.proxies.conftest import Backend
-from tests.proxies.programs import KINDS, PROGRAMS, Proxy, start_proxy
-from tests.proxies.visits import visit, visiting
+from tests.proxies.programs import KINDS, PROGRAMS, Changes, Proxy, start_proxy
+from tests.proxies.visits import Visit, visit, visiting
 from tests.servers import start, wait_for
 
 pytestmark = pytest.mark.proxies
@@ -24,7 +24,7 @@ Backends = Callable[[str], Backend]
 
 
 def stay_silent(proxy: Proxy, path: str) -> int | None:
-    """Say nothing for five minutes, of which each is a second; return how it ended, or None and echo again."""
+    """Say nothing for five minutes of a second; return how it ended, or None if it has an echo again."""
     with visiting(proxy, path) as ws:
         ws.receive()
         end = ws.read_end(5)
@@ -39,7 +39,9 @@ def test_pings_keep_a_silent_connection_and_without_them_it_is_cut(backends: Bac
     visits = [(kind, path) for kind in KINDS for path in ("/pinged", "/silent")]
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(len(visits)) as pool:
         proxies = {
-            kind: stack.enter_context(start_proxy(kind, PROGRAMS[kind].minute | PROGRAMS[kind].at_port(port)))
+            kind: stack.enter_context(
+                start_proxy(kind, {**PROGRAMS[kind].minute, **PROGRAMS[kind].at_port(port)})
+            )
             for kind in KINDS
         }
         ends = pool.map(lambda visit: stay_silent(proxies[visit[0]], visit[1]), visits)
@@ -52,19 +54,30 @@ def test_pings_keep_a_silent_connection_and_without_them_it_is_cut(backends: Bac
 # --- reloads -----------------------------------------------------------------------------------------
 
 
-def reload(proxy: Proxy, changes: dict[str, str], port: int) -> None:
-    """Have a proxy take up a configuration with another port of gunicorn's, and wait until it has."""
-    proxy.configure(changes | proxy.program.at_port(port))
+def reload(proxy: Proxy, changes: Changes, port: int) -> Visit:
+    """
+    Have a proxy take up a configuration with another port of gunicorn's.
+
+    Returns:
+        The first visit that came through the new one: for a moment, nginx serves by both.
+    """
+    proxy.configure({**changes, **proxy.program.at_port(port)})
     proxy.reload()
+    found: list[Visit] = []
 
     def has_taken_it_up() -> bool:
         try:
-            with visiting(proxy, "/silent") as ws:
-                return ws.receive() == str(port)
+            ws = visit(proxy, "/silent")
         except OSError:  # stunnel closes its port and opens it again
             return False
+        if ws.receive() != str(port):
+            ws.close()
+            return False
+        found.append(ws)
+        return True
 
     wait_for(has_taken_it_up, 10, "the new configuration")
+    return found[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -72,17 +85,15 @@ def test_reload_leaves_connections_as_long_as_it_is_told(kind: str, backends: Ba
     backend, program = backends(APP), PROGRAMS[kind]
     with start_proxy(kind, program.at_port(backend.port)) as proxy, visiting(proxy, "/silent") as first:
         assert first.receive() == str(backend.port)
-        reload(proxy, dict(program.farewell), backend.second)
-        assert first.ask("through the old configuration") == "through the old configuration"
-
-        with visiting(proxy, "/silent") as second:
-            second.receive()
-            reload(proxy, {}, backend.port)
-            if program.farewell:
-                assert second.read_end() == 1006
-            else:
-                assert second.ask("nothing ends this one") == "nothing ends this one"
-        assert first.ask("ten minutes") == "ten minutes"
+        with contextlib.closing(reload(proxy, program.farewell, backend.second)) as second:
+            assert first.ask("through the old configuration") == "through the old configuration"
+            with contextlib.closing(reload(proxy, {}, backend.port)) as third:
+                if program.farewell:
+                    assert second.read_end() == 1006
+                else:
+                    assert second.ask("nothing ends this one") == "nothing ends this one"
+                assert first.ask("for ten minutes") == "for ten minutes"
+                assert third.ask("from now on") == "from now on"
 
 
 # --- gunicorn's end ----------------------------------------------------------------------------------
