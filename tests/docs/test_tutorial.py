@@ -18,7 +18,7 @@ from tests.browser.conftest import browser, problems, watch_page
 from tests.docs.tutorial import File, perform, read_page
 from tests.servers import ROOT, free_port
 
-pytestmark = [pytest.mark.browser, pytest.mark.redis, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(300)]
 
 __all__ = ["browser", "problems"]
 

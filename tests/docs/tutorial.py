@@ -33,7 +33,7 @@ __all__ = ["FIRST", "Command", "File", "Interrupt", "Play", "Step", "perform", "
 FIRST = "a terminal"
 
 #: Seconds that a command may take.
-PATIENCE = 60.0
+PATIENCE = 100.0
 
 _BLOCK = re.compile(
     r"^% play (?P<play>[^\n]+)$"
