@@ -14,7 +14,7 @@ from gunicorn.config import KNOWN_SETTINGS, Config
 from websockets.sync.client import connect
 
 from tests.docs.pages import CODE, read_commands, read_page, read_table
-from tests.servers import start, wait_for
+from tests.servers import ROOT, start, wait_for
 from ws4py_middleware import endings
 
 PAGE = read_page("howto/gunicorn")
@@ -36,6 +36,15 @@ def test_commands_are_ones_and_have_every_worker_of_the_table() -> None:
     named = re.findall(r"^\| (`[^|]*) \|", PAGE.split("| | HTTP |", 1)[1].split("\n\n", 1)[0], re.MULTILINE)
     assert workers <= {name for cell in named for name in re.findall(r"`(\w+)`", cell)}
     assert workers == {"sync", "gthread", "gevent"}
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.stem)
+def test_commands_of_all_pages_are_ones(page: Path) -> None:
+    for words in read_commands(page.read_text(encoding="utf-8"), "gunicorn"):
+        config = Config()
+        for name, value in vars(config.parser().parse_args(words)).items():
+            if value is not None and name in config.settings:
+                config.set(name, value)
 
 
 def test_settings_of_the_page_are_gunicorns() -> None:
