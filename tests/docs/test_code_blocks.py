@@ -17,13 +17,6 @@ TESTS = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "test
 #: What can be wrong, and is found out by running it: it does not stand in a page itself.
 LANGUAGES = {"python", "py", "pycon", "python3", "ini", "toml", "nginx", "apache", "html", "javascript", "js"}
 
-#: Pages whose blocks are taken out and run by a test of their own; each has to become files of docs/code.
-INLINE = {
-    "howto/asgi.md",
-    "howto/asyncio.md",
-    "howto/cherrypy.md",
-}
-
 #: Whose files are run as their page includes them.
 FROM_PAGE = {"tutorial": "tests/docs/tutorial.py"}
 
@@ -52,7 +45,7 @@ def find_included(page: Path) -> Iterator[Path]:
 
 def test_no_page_has_code_of_its_own() -> None:
     found = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES if read_languages(page) & LANGUAGES}
-    assert found <= INLINE, "put it into a file of docs/code, include that, and let a test run it"
+    assert not found, "put it into a file of docs/code, include that, and let a test run it"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
