@@ -16,11 +16,9 @@ from tests.core.wire import CLOSE, KEY, TEXT, build_close, build_frame, read_fra
 from tests.matrix.http2 import Http2Socket
 from tests.proxies.conftest import Backend
 from tests.proxies.programs import PROGRAMS, Proxy, start_proxy
-from tests.servers import Server, certificates
+from tests.servers import Server, certificates, free_port
 
 pytestmark = pytest.mark.proxies
-
-Backends = Callable[[str], Backend]
 
 
 class Offer(NamedTuple):
@@ -55,19 +53,18 @@ def open_stream(proxy: Proxy, path: str) -> Http2Socket:
 
 
 @pytest.mark.parametrize("kind", ["apache", "stunnel"])
-def test_only_http1_is_spoken(kind: str, backends: Backends) -> None:
-    with start_proxy(kind, PROGRAMS[kind].at_port(backends(PROGRAMS[kind].app).port)) as proxy:
+def test_only_http1_is_spoken(kind: str) -> None:
+    with start_proxy(kind, PROGRAMS[kind].at_port(free_port())) as proxy:
         assert negotiate(proxy).version in (None, "http/1.1")
 
 
-def test_nginx_has_no_websockets_in_http2(backends: Backends) -> None:
+def test_nginx_has_no_websockets_in_http2() -> None:
     """It says so to begin with, and browsers open another connection, of HTTP/1.1."""
-    program = PROGRAMS["nginx"]
-    with start_proxy("nginx", program.at_port(backends(program.app).port)) as proxy:
+    with start_proxy("nginx", PROGRAMS["nginx"].at_port(free_port())) as proxy:
         assert negotiate(proxy) == Offer("h2", websockets=False)
 
 
-def test_haproxy_makes_an_upgrade_of_what_comes_in_http2(backends: Backends) -> None:
+def test_haproxy_makes_an_upgrade_of_what_comes_in_http2(backends: Callable[[str], Backend]) -> None:
     program = PROGRAMS["haproxy"]
     with start_proxy("haproxy", program.at_port(backends(program.app).port)) as proxy:
         assert negotiate(proxy) == Offer("h2", websockets=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -20,11 +21,24 @@ pytestmark = pytest.mark.proxies
 APP = "tests.proxies.app:app"
 Backends = Callable[[str], Backend]
 
+
+@contextlib.contextmanager
+def start_all(port: int, *, minute: bool = False) -> Iterator[dict[str, Proxy]]:
+    """Run all four before one gunicorn; a minute of silence may be a second."""
+    with contextlib.ExitStack() as stack:
+        yield {
+            kind: stack.enter_context(
+                start_proxy(kind, {**(program.minute if minute else {}), **program.at_port(port)})
+            )
+            for kind, program in PROGRAMS.items()
+        }
+
+
 # --- silence -----------------------------------------------------------------------------------------
 
 
 def stay_silent(proxy: Proxy, path: str) -> int | None:
-    """Say nothing for five minutes of a second; return how it ended, or None if it has an echo again."""
+    """Say nothing for five minutes of a second each; return how it ended, or None if it has an echo again."""
     with visiting(proxy, path) as ws:
         ws.receive()
         end = ws.read_end(5)
@@ -37,13 +51,7 @@ def test_pings_keep_a_silent_connection_and_without_them_it_is_cut(backends: Bac
     """Through all four at once: it takes its five seconds."""
     port = backends(APP).port
     visits = [(kind, path) for kind in KINDS for path in ("/pinged", "/silent")]
-    with contextlib.ExitStack() as stack, ThreadPoolExecutor(len(visits)) as pool:
-        proxies = {
-            kind: stack.enter_context(
-                start_proxy(kind, {**PROGRAMS[kind].minute, **PROGRAMS[kind].at_port(port)})
-            )
-            for kind in KINDS
-        }
+    with start_all(port, minute=True) as proxies, ThreadPoolExecutor(len(visits)) as pool:
         ends = pool.map(lambda visit: stay_silent(proxies[visit[0]], visit[1]), visits)
         assert dict(zip(visits, ends, strict=True)) == {
             (kind, path): None if path == "/pinged" else 1006 for kind, path in visits
@@ -99,25 +107,37 @@ def test_reload_leaves_connections_as_long_as_it_is_told(kind: str, backends: Ba
 # --- gunicorn's end ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_drain_of_gunicorn_is_told_and_its_absence_is_an_error_at_once(kind: str) -> None:
-    program = PROGRAMS[kind]
-    with start("gunicorn-gthread", program.app, options=["--proxy-protocol", "--threads=2"]) as server:
-        with start_proxy(kind, program.at_port(server.port)) as proxy:
-            with visiting(proxy, "/echo") as ws:
-                assert ws.ask("a") == "a"
-                server.signal(1)
-                assert ws.read_end() == 1012
-            with visiting(proxy, "/echo") as ws:
-                assert ws.ask("b") == "b"
-                server.signal()
-                assert ws.read_end() == 1001
-            server.process.wait(10)
-            began = time.monotonic()
-            with pytest.raises((websocket.WebSocketException, OSError)) as caught:
-                visit(proxy, "/echo")
-            assert getattr(caught.value, "status_code", None) == program.away
-            assert time.monotonic() - began < 5
+def read_ends(proxies: Mapping[str, Proxy], cause: Callable[[], None]) -> dict[str, int | None]:
+    """Connect through each proxy and return how that ends then."""
+    with contextlib.ExitStack() as stack:
+        visits = {kind: stack.enter_context(visiting(proxy, "/echo")) for kind, proxy in proxies.items()}
+        for ws in visits.values():
+            ws.receive()
+        cause()
+        return {kind: ws.read_end() for kind, ws in visits.items()}
+
+
+def read_refusal(proxy: Proxy) -> int | None:
+    """Return the status with which a proxy refuses a visit; None for the end of the connection."""
+    began = time.monotonic()
+    with pytest.raises((websocket.WebSocketException, OSError)) as caught:
+        visit(proxy, "/echo")
+    assert time.monotonic() - began < 5
+    status = getattr(caught.value, "status_code", None)
+    assert status is None or isinstance(status, int)
+    return status
+
+
+def test_drain_of_gunicorn_is_told_and_its_absence_is_an_error_at_once() -> None:
+    """Behind all four at once: each of them alone needs a gunicorn that ends."""
+    options = ["--proxy-protocol", "--threads=2"]
+    with start("gunicorn-gthread", APP, options=options) as server, start_all(server.port) as proxies:
+        assert read_ends(proxies, lambda: server.signal(signal.SIGHUP)) == dict.fromkeys(KINDS, 1012)
+        assert read_ends(proxies, server.signal) == dict.fromkeys(KINDS, 1001)
+        server.process.wait(10)
+        assert {kind: read_refusal(proxy) for kind, proxy in proxies.items()} == {
+            kind: program.away for kind, program in PROGRAMS.items()
+        }
 
 
 # --- several gunicorns -------------------------------------------------------------------------------
