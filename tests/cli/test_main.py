@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 import sys
 
@@ -66,3 +68,26 @@ def test_missing_extra_is_one_sentence(package: str) -> None:
     result = run("-c", WITHOUT, package)
     sentence = f'the command line needs {package}: pip install "ws4py_middleware[cli]"\n'
     assert (result.returncode, result.stdout, result.stderr) == (2, "", sentence)
+
+
+def test_reader_that_goes_away_is_told_by_the_status() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as pipe:
+        result = subprocess.run(
+            [sys.executable, "-m", "ws4py_middleware", "--help"],
+            check=False,
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+        )
+    assert (result.returncode, result.stderr) == (141, b"")
+
+
+def test_program_without_input_and_output_has_none() -> None:
+    command = shlex.join([sys.executable, "-m", "ws4py_middleware", "connect", "ws://127.0.0.1:1/"])
+    result = subprocess.run(
+        ["bash", "-c", f"{command} <&- >&-"], check=False, stderr=subprocess.PIPE, cwd=ROOT, text=True
+    )
+    assert result.returncode == 4
+    assert result.stderr.startswith("cannot connect: ")

@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Raises:
         SystemExit: Always. The status is the command's; 2 is wrong usage, or a missing extra.
     """
+    _have_streams()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # files of text have it
     try:
@@ -58,6 +59,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         import rich  # noqa: F401 - the commands need it
     from .group import cli
 
+    output = sys.stdout
     try:
         result = cli.main(arguments, prog_name="ws4py-middleware", standalone_mode=False)
     except click.ClickException as error:
@@ -65,7 +67,25 @@ def _run(arguments: Sequence[str] | None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
+    except SystemExit:
+        # Where nobody reads the output click exits with 1, as for many other reasons, and wraps it before.
+        if sys.stdout is not output:
+            return PIPE_CLOSED
+        raise
     return result if isinstance(result, int) else DONE
+
+
+def _have_streams() -> None:
+    """Have something for input, output and errors, so that no connection gets the number of one."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is not None:
+            continue
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
+        stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)
 
 
 def _forget(stream: TextIO) -> None:

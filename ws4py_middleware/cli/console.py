@@ -44,6 +44,10 @@ class _Console(Console):
             options.setdefault("soft_wrap", True)
         super().print(*objects, **options)
 
+    def on_broken_pipe(self) -> None:
+        """Let :func:`~ws4py_middleware.cli.main` decide; rich would exit with 1."""
+        raise BrokenPipeError("nobody reads the output")
+
 
 def _make(*, stderr: bool) -> Console:
     console = _Console(stderr=stderr, markup=False, emoji=False, highlight=False)

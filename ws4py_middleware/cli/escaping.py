@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["escape", "escape_lines"]
+__all__ = ["escape", "escape_lines", "show_url"]
 
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
 
@@ -48,6 +48,16 @@ def escape_lines(text: str) -> str:
     <BLANKLINE>
     """
     return "\n".join("\t".join(map(escape, line.split("\t"))) for line in text.split("\n"))
+
+
+def show_url(url: str) -> str:
+    """
+    Write a URL without its user and password.
+
+    >>> show_url("wss://me:secret@example.com/a@b"), show_url("ws://example.com/")
+    ('wss://example.com/a@b', 'ws://example.com/')
+    """
+    return escape(re.sub(r"(?<=//)[^/?#]*@", "", url, count=1))
 
 
 def _is_dangerous(character: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ... import _build
-from ..escaping import escape
+from ..escaping import escape, show_url
 from ..failures import describe_close
 from .histogram import Histogram
 from .load import Result
@@ -26,7 +26,7 @@ def as_dict(result: Result) -> dict[str, Any]:
     """Return all figures; times are seconds, sizes bytes."""
     plan = result.plan
     return {
-        "url": plan.url,
+        "url": show_url(plan.url),
         "connections": plan.connections,
         "size": plan.size,
         "depth": plan.depth,

@@ -55,9 +55,10 @@ def connect(ctx: click.Context, /, url: str, **options: Any) -> None:
     """
     Talk to a WebSocket server.
 
-    On a terminal, each line that is typed is a message, and /help lists commands. In a pipe, each line of the
-    standard input is sent as a message, and each message is written as a line: text with its control
-    characters escaped as in JSON, so that JSON remains JSON; binary in hexadecimal digits.
+    On a terminal, each line that is typed is a message, and /help lists commands. In a pipe, or with one of
+    the options from --binary to --linger, each line of the standard input is sent as a message, and each
+    message is written as a line: text with its control characters escaped as in JSON, so that JSON remains
+    JSON; binary in hexadecimal digits.
     """
     import asyncio
 
@@ -69,7 +70,8 @@ def connect(ctx: click.Context, /, url: str, **options: Any) -> None:
         client = Client(url, **arguments)
     except ValueError as error:
         ctx.exit(report(error))
-    if sys.stdin.isatty() and sys.stdout.isatty() and not (options["form"] or options["lines"]):
+    for_programs = any(options[name] is not None for name in ("form", "lines", "count", "wait", "linger"))
+    if sys.stdin.isatty() and sys.stdout.isatty() and not for_programs:
         from .interactive import converse
 
         ctx.exit(asyncio.run(converse(client, has_history=not options["no_history"])))

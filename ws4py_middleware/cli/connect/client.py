@@ -8,7 +8,7 @@ from typing import Any
 
 from ...client.asyncclient import AsyncWebSocketClient
 from ...messaging import Message
-from ..escaping import escape
+from ..escaping import escape, show_url
 
 __all__ = ["Client"]
 
@@ -73,4 +73,4 @@ class Client(AsyncWebSocketClient):
         agreed = [] if self.subprotocol is None else [f"subprotocol {escape(self.subprotocol)}"]
         agreed += [escape(extension.name) for extension in self.extensions or ()]
         said = f" ({', '.join(agreed)})" if agreed else ""
-        return f"connected to {escape(self.url)} in {1000 * (self.open_time or 0):.1f} ms{said}"
+        return f"connected to {show_url(self.url)} in {1000 * (self.open_time or 0):.1f} ms{said}"

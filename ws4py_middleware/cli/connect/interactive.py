@@ -18,7 +18,7 @@ from ...exc import ConnectionClosed
 from ...extras import needs
 from ...messaging import Message
 from ..console import out
-from ..escaping import escape, escape_lines
+from ..escaping import escape, escape_lines, show_url
 from ..failures import describe_close, report
 from ..statuses import ABNORMAL, DONE, INTERRUPTED
 from .client import Client
@@ -46,6 +46,12 @@ _FIRST_PING = b"how far is it?"
 
 #: How long it takes at most to draw the prompt; seconds.
 _SETTLE = 0.05
+
+#: After so many messages comes a pause; seconds.
+_BURST, _PAUSE = 50, 0.02
+
+#: How long Ctrl-C lets the server take for the closing handshake; seconds.
+_HURRY = 1.0
 
 _HELP = """\
 /ping [TEXT]          send a ping, and tell how long its pong took
@@ -164,6 +170,7 @@ class _Talk:
             except KeyboardInterrupt:
                 self.status = INTERRUPTED
                 self._begin_close(1001)
+                asyncio.get_running_loop().call_later(_HURRY, self.client.terminate)
                 return
             try:
                 await self._take(line)
@@ -221,8 +228,12 @@ class _Talk:
     # --- what is shown ------------------------------------------------------------------------
 
     async def _receive(self) -> None:
+        count = 0
         async for message in self.client:
             self._show(message)
+            count += 1
+            # Who types has a turn, too; and so has the terminal, which is slower than a network.
+            await asyncio.sleep(0 if count % _BURST else _PAUSE)
         await self.client.run()
         code, reason = self.client.ending
         who = "closed" if self.has_closed else "closed by the server"
@@ -276,7 +287,7 @@ class _Talk:
         ping = "" if seconds_of_ping is None else f"  ping {1000 * seconds_of_ping:.1f} ms"
         counts = f"sent {stats.messages_sent:,}  received {stats.messages_received:,}"
         return FormattedText(
-            [("", f" {escape(self.client.url)}  open {minutes}:{seconds:02}  {counts}{ping} ")]
+            [("", f" {show_url(self.client.url)}  open {minutes}:{seconds:02}  {counts}{ping} ")]
         )
 
     def _judge(self) -> int:

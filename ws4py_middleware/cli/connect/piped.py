@@ -15,7 +15,7 @@ from typing import Any
 from ...exc import ConnectionClosed
 from ...messaging import Message
 from ..console import err
-from ..escaping import escape
+from ..escaping import escape, show_url
 from ..failures import describe_close, report
 from ..statuses import ABNORMAL, DONE, PIPE_CLOSED, TIMED_OUT, USAGE
 from .client import Client
@@ -170,7 +170,7 @@ class _Talk:
         client = self.client
         if self.settings.form == "json":
             opened = {
-                "url": client.url,
+                "url": show_url(client.url),
                 "seconds": client.open_time,
                 "subprotocol": client.subprotocol,
                 "extensions": [extension.name for extension in client.extensions or ()],
