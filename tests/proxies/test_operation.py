@@ -14,7 +14,7 @@ import websocket
 from tests.proxies.conftest import Backend
 from tests.proxies.programs import KINDS, PROGRAMS, Changes, Proxy, start_proxy
 from tests.proxies.visits import Visit, visit, visiting
-from tests.servers import start, wait_for
+from tests.servers import free_port, start, wait_for
 
 pytestmark = pytest.mark.proxies
 
@@ -151,3 +151,14 @@ def test_connections_are_spread_over_two_gunicorns(kind: str, backends: Backends
         # Each worker of nginx's begins with the first one.
         found = {stack.enter_context(visiting(proxy, "/echo")).receive() for _ in range(16)}
         assert found == {str(backend.port), str(backend.second)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_visitors_come_to_the_gunicorn_that_is_there(kind: str, backends: Backends) -> None:
+    here = backends(APP).port
+    with (
+        start_proxy(kind, PROGRAMS[kind].at_ports(free_port(), here)) as proxy,
+        contextlib.ExitStack() as stack,
+    ):
+        found = {stack.enter_context(visiting(proxy, "/echo")).receive() for _ in range(4)}
+        assert found == {str(here)}

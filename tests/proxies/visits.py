@@ -81,13 +81,13 @@ def visit(
     headers: Mapping[str, str] | None = None,
 ) -> Visit:
     """
-    Connect to ``wss://example.com``, whose certificate is checked, as a page of it does.
+    Connect to ``wss://example.com``, as a page of it does.
 
     Raises:
         websocket.WebSocketBadStatusException: It was refused.
         OSError: There was no answer.
     """
-    sock = _connect(proxy, source)
+    sock = connect(proxy, source)
     try:
         url = f"wss://example.com{path}"
         return Visit(websocket.create_connection(url, socket=sock, origin=origin, header=headers), sock)
@@ -109,7 +109,7 @@ def visiting(proxy: Proxy, path: str, **options: Any) -> Iterator[Visit]:
 def get_page(proxy: Proxy, path: str) -> str:
     """Get a page of ``https://example.com``."""
     connection = http.client.HTTPSConnection("example.com")
-    connection.sock = _connect(proxy, ADDRESS)
+    connection.sock = connect(proxy)
     with contextlib.closing(connection):
         connection.request("GET", path, headers={"Connection": "close"})
         response = connection.getresponse()
@@ -117,7 +117,8 @@ def get_page(proxy: Proxy, path: str) -> str:
         return response.read().decode()
 
 
-def _connect(proxy: Proxy, source: str) -> ssl.SSLSocket:
+def connect(proxy: Proxy, source: str = ADDRESS) -> ssl.SSLSocket:
+    """Open a connection to ``example.com``, whose certificate is checked."""
     raw = proxy.connect(source)
     try:
         return client_context().wrap_socket(raw, server_hostname="example.com")

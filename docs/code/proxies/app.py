@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from ws4py_middleware import EchoWebSocket, WebSocket, WebSocketMiddleware
+from ws4py_middleware import EchoWebSocket, Route, WebSocket, WebSocketMiddleware
 
 site = Flask(__name__)
 
@@ -30,6 +30,7 @@ class Visitor(WebSocket):
 routes: dict[str, Any] = {
     "/echo": EchoWebSocket,
     "/visitor": Visitor,
+    "/compressed": Route(EchoWebSocket, compression=True),
 }
 
 # nginx, HAProxy and Apache write the visitor's address and scheme into headers. ProxyFix is around all else,
