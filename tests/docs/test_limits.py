@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from docs.code.limits import app
-from tests.docs.pages import CODE, read_page, read_table
+from tests.docs.pages import CODE, read_commands, read_page, read_table
 from tests.servers import Server, start
 from ws4py_middleware.config import websockets_from_config
 from ws4py_middleware.core.policy import Policy
@@ -90,6 +91,20 @@ def test_file_says_the_same_as_the_application(monkeypatch: pytest.MonkeyPatch) 
     for path in ("/chat", "/upload", "/feed"):
         ours, theirs = (each.router.match(path) for each in (by_code, by_file))
         assert ours == theirs
+
+
+def test_command_lists_what_holds_for_each_route() -> None:
+    (words,) = read_commands(PAGE, "ws4py-middleware")
+    done = subprocess.run(
+        [sys.executable, "-m", "ws4py_middleware", *words],
+        cwd=CODE / "limits",
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    for setting in ("/chat", "/upload", "/feed", "max_message_size = 16384", "max_message_size = 125"):
+        assert setting in done.stdout
 
 
 def test_every_setting_that_the_page_names_is_there() -> None:

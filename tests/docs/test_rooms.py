@@ -70,7 +70,7 @@ def test_room_is_one_in_all_workers_of_the_command(redis: RedisServer) -> None:
     with start(
         "gunicorn-gthread",
         "docs.code.scaling_with_redis.app:app",
-        options=shlex.split(line),
+        options=[*shlex.split(line), "--preload"],  # what is imported once is there sooner
         env={"REDIS_URL": redis.url},
     ) as server:
         count = int(line.split("--workers ")[1].split()[0])
