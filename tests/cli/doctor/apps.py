@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
-from ws4py_middleware import EchoWebSocket, WebSocket, WebSocketASGI, WebSocketMiddleware
+from ws4py_middleware import EchoWebSocket, Rate, WebSocket, WebSocketASGI, WebSocketMiddleware
 
 #: So few that any machine has the descriptors.
 FEW: dict[str, Any] = {"max_connections": 100}
@@ -57,5 +57,6 @@ guarded = WebSocketMiddleware(
 careless = WebSocketMiddleware(
     site, ROUTES, origins="*", max_message_size=None, ping_interval=None, subprotocols=["chat.v1"], **FEW
 )
+limited = WebSocketMiddleware(site, ROUTES, handshake_rate=Rate(2, per=60), **FEW)
 many = WebSocketMiddleware(site, ROUTES)
 loop = WebSocketASGI(None, ROUTES, **FEW)

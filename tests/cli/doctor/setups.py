@@ -11,6 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.servers import ROOT
+from ws4py_middleware.cli.doctor.findings import Finding, Report
+from ws4py_middleware.cli.doctor.kinds import Level
+from ws4py_middleware.cli.doctor.server import examine
+from ws4py_middleware.cli.doctor.subject import Options
 
 APPS = "tests.cli.doctor.apps:"
 #: A container has a few hundred descriptors at least; ours are to be found too few.
@@ -28,14 +32,14 @@ class Setup:
     #: The codes of the warnings and problems, in any order.
     expected: frozenset[str]
     #: Options of the doctor.
-    options: Sequence[str] = ()
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     env: Mapping[str, str] = dataclasses.field(default_factory=dict)
     descriptors: int | None = None
 
 
-def _make(command: str, *expected: str, options: str = "", more: Sequence[str] = (), **env: str) -> Setup:
+def _make(command: str, *expected: str, more: Sequence[str] = (), **options: Any) -> Setup:
     words = [*more, *command.split()] if command.startswith("-") else [*command.split(), *more]
-    return Setup(words, frozenset(expected), options.split(), env)
+    return Setup(words, frozenset(expected), options)
 
 
 def make_setups(cert: str, key: str) -> dict[str, Setup]:
@@ -57,27 +61,30 @@ def make_setups(cert: str, key: str) -> dict[str, Setup]:
         ),
         "WSGI under ASGI": _make(f"uvicorn {app}", "wsgi_under_asgi"),
         "ASGI under WSGI": _make(f"gunicorn -k gthread {APPS}loop", "asgi_under_wsgi"),
+        "uvicorn without a library": _make(f"uvicorn --ws none {APPS}loop", "library_missing"),
         # --- nobody serves, or not long --------------------------------------------------------
         "a preloaded manager": _make(
             "gunicorn --preload -k gthread tests.cli.doctor.preloaded:app",
             "preloaded_manager",
-            options="--timeout 1",
+            timeout=1.0,
         ),
         "a handler that fails": _make(f"gunicorn -k gthread {APPS}failing", "handler_failed"),
         "a handler that leaves": _make(f"gunicorn -k gthread {APPS}leaving", "closed_at_once"),
         # --- the handshake ---------------------------------------------------------------------
-        "another path": _make(f"gunicorn {app}", "route_not_found", options="--path /nowhere"),
-        "a page": _make(f"gunicorn {app}", "not_a_websocket", options="--path /page"),
+        "another path": _make(f"gunicorn {app}", "route_not_found", path="/nowhere"),
         "who may connect": _make(f"gunicorn {APPS}guarded", "not_allowed"),
         # --- settings --------------------------------------------------------------------------
         "no limits": _make(
             f"gunicorn -k gthread {APPS}careless", "origin_open", "limit_off", "no_ping_interval"
         ),
         "gevent, preloaded": _make(f"gunicorn -k gevent --preload {app}", "gevent_unpatched"),
-        "the pure build": _make(f"gunicorn -k gthread {app}", "pure_build", WS4PY_MIDDLEWARE_PURE="1"),
+        "the pure build": dataclasses.replace(
+            _make(f"gunicorn -k gthread {app}", "pure_build"), env={"WS4PY_MIDDLEWARE_PURE": "1"}
+        ),
+        "few handshakes": _make(f"gunicorn -k gthread {APPS}limited"),
         "functions": _make(f"gunicorn -k gthread {APPS}threads", "threads_held"),
         "few descriptors": dataclasses.replace(
-            _make(f"gunicorn -k gthread {APPS}many", "few_descriptors"), descriptors=FEW_DESCRIPTORS
+            _make(f"gunicorn -k gthread {APPS}many"), descriptors=FEW_DESCRIPTORS
         ),
         # --- the end ---------------------------------------------------------------------------
         "waitress": _make(f"waitress-serve {app}", "drain_silent"),
@@ -85,6 +92,9 @@ def make_setups(cert: str, key: str) -> dict[str, Setup]:
             f"--http-socket :8000 --threads 2 -w {app}", "sigterm_reloads", more=(*_UWSGI, "--master")
         ),
         "a script": _make(f"{sys.executable} -m tests.cli.doctor.script", "no_routes", "drain_silent"),
+        "a script with a port of its own": _make(
+            f"{sys.executable} -m tests.cli.doctor.script 0", "no_routes", "listens_elsewhere", "drain_silent"
+        ),
         # --- the beginning ---------------------------------------------------------------------
         "no program": _make(f"gunicorm -k gthread {app}", "program_missing"),
         "no application": _make(f"gunicorn {APPS}nothing", "app_not_imported"),
@@ -92,14 +102,16 @@ def make_setups(cert: str, key: str) -> dict[str, Setup]:
     }
 
 
-def run_doctor(setup: Setup) -> tuple[int, dict[str, Any]]:
-    """Run the doctor; return its exit status and its report."""
-    doctor = [sys.executable, "-m", "ws4py_middleware", "doctor", "--json", *setup.options, *setup.words]
+def run_doctor(setup: Setup) -> Report:
+    """Run the doctor: here, or where the set-up needs another environment in a process of its own."""
+    if not setup.env and setup.descriptors is None:
+        return examine(setup.words, Options(**setup.options))[0]
+    doctor = [sys.executable, "-m", "ws4py_middleware", "doctor", "--json", *setup.words]
     if setup.descriptors is not None:
         doctor = ["sh", "-c", f'ulimit -n {setup.descriptors} && exec "$@"', "sh", *doctor]
     done = subprocess.run(
         doctor,
-        env={**os.environ, "WS4PY_MIDDLEWARE_PURE": "", **setup.env},
+        env={**os.environ, **setup.env},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -107,5 +119,6 @@ def run_doctor(setup: Setup) -> tuple[int, dict[str, Any]]:
         check=False,
     )
     assert done.stdout, done.stderr
-    [report] = json.loads(done.stdout)
-    return done.returncode, report
+    [found] = json.loads(done.stdout)
+    findings = [Finding(**{**each, "level": Level(each["level"])}) for each in found["findings"]]
+    return Report(found["setup"], findings)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -76,10 +74,6 @@ def doctor(
     else:
         if options.idle is not None or options.ca is not None or options.insecure:
             raise click.UsageError("--idle, --ca and --insecure are for a URL")
-        if "" not in sys.path:
-            sys.path.insert(0, "")
-        # Servers look for modules in the current folder, or are told to by this.
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
         reports = []
         for report, log in _look_at_servers(words, options):
             reports.append(report)

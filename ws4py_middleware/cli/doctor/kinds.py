@@ -113,7 +113,7 @@ _START = {
         'if you use rooms: `set_hub(Hub("redis://..."))`, see docs/howto/rooms.md',
     ),
     "few_descriptors": Kind(
-        _WARN,
+        _INFO,
         "a process may open {limit} files, and `max_connections` is {connections}",
         "a WebSocket is an open file; near the end upgrades are answered with 503",
         "raise the limit (`ulimit -n {wanted}`, `LimitNOFILE={wanted}`), or set `max_connections={fitting}`",
@@ -194,6 +194,12 @@ _HANDSHAKE = {
         "nginx: `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
         'proxy_set_header Connection "upgrade";` docs/howto/proxies.md has the others',
     ),
+    "library_missing": Kind(
+        _BAD,
+        "the header Upgrade is ignored: {server} has no library for WebSockets",
+        "it is started with --ws none, or neither websockets nor wsproto is installed",
+        '`pip install "ws4py_middleware[asgi]"`, and leave `--ws none` away',
+    ),
     "not_a_websocket": Kind(
         _BAD,
         "{path} is answered with {status}, as a plain request is",
@@ -245,6 +251,11 @@ _TALK = {
         "a ping is not answered within {seconds} s",
         "the connection was accepted, and nobody serves it",
         "look for what holds the manager's thread: a manager started before a fork, or a hook that blocks",
+    ),
+    "limited": Kind(
+        _INFO,
+        "after some connections the answer is {status}: {text}",
+        "a limit of connections or handshakes holds; the rest was not looked at",
     ),
     "early": Kind(_OK, "frames that come with the request are kept"),
     "early_lost": Kind(

@@ -13,6 +13,9 @@ _NOT_ALLOWED = (401, 403, 407, 421)
 _NO_ROOM = (429, 503)
 _GATEWAY = (502, 504)
 
+#: What uvicorn prints when it is asked for the first WebSocket.
+_NO_LIBRARY = "No supported WebSocket library detected"
+
 
 def explain(subject: Subject, answer: Answer) -> None:
     """Add the finding of an answer that is no 101."""
@@ -23,6 +26,8 @@ def explain(subject: Subject, answer: Answer) -> None:
     elif 300 <= status < 400 and answer.get("Location"):
         location = answer.get("Location")
         report.add("redirected", location=location, target=_find_target(subject.place, location), **facts)
+    elif _NO_LIBRARY in subject.read_log():
+        report.add("library_missing", server="uvicorn")
     elif status == 426 or (status == 400 and "upgrade" in answer.text.lower()):
         report.add("upgrade_dropped", **facts)
     elif status == 404:

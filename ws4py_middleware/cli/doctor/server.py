@@ -25,7 +25,7 @@ from .peer import Peer, Place
 from .programs import HOST, Command, read_command
 from .running import Running, find_program, free_port, look_inside, run, wait_until
 from .subject import Options, Subject
-from .talk import at, check_opening, check_talk, open_peer, show_ms
+from .talk import at, check_opening, check_talk, open_again, open_peer, show_ms
 from .tls import check_certificate
 
 __all__ = ["examine"]
@@ -93,8 +93,7 @@ def _look(subject: Subject, command: Command, running: Running, options: Options
     if not _choose_path(subject, command, options):
         return
     _check_settings(subject, command, running)
-    if check_opening(subject):
-        check_talk(subject)
+    if check_opening(subject) and check_talk(subject):
         if command.secure:
             check_certificate(subject)
         _check_hand_over(subject, running, options.sockets)
@@ -104,16 +103,17 @@ def _look(subject: Subject, command: Command, running: Running, options: Options
 
 
 def _find_place(command: Command, running: Running, options: Options) -> Place | None:
-    port = command.port
+    host, port = HOST, command.port
     if not command.bound:
         # Its own choice: wait until it listens.
         wait_until(lambda: running.ended or bool(running.find_ports()), _START_TIME)
-        ports = running.find_ports()
-        if not ports:
+        places = running.find_ports()
+        if not places:
             return None
-        port = ports[0][1]
+        # Everywhere is here, too.
+        host, port = (HOST if places[0][0] == "0.0.0.0" else places[0][0].replace("::", "::1")), places[0][1]
     context = make_context({"cert_reqs": ssl.CERT_NONE}) if command.secure else None
-    target = Target("wss" if command.secure else "ws", HOST, port, None, "/")
+    target = Target("wss" if command.secure else "ws", host, port, None, "/")
     return Place(target, context, options.headers, options.timeout, options.subprotocols)
 
 
@@ -271,11 +271,15 @@ def _check_hand_over(subject: Subject, running: Running, count: int) -> None:
         count = max(1, min(count, route.connections - 1))
     before = running.count_threads()
     with contextlib.ExitStack() as stack:
-        for _ in range(count):
-            peer = open_peer(subject)
-            if peer is None:
-                return
-            stack.enter_context(peer)
+        try:
+            for _ in range(count):
+                stack.enter_context(open_again(subject))
+        except HandshakeError as error:
+            subject.report.add("limited", status=error.status, text=error.msg)
+            return
+        except OSError as error:
+            subject.report.add("bad_handshake", problem=error)
+            return
         started = monotonic()
         try:
             stack.enter_context(Peer(at(subject.place, "/"), upgrade=False))

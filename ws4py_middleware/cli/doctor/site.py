@@ -61,8 +61,7 @@ def examine(url: str, options: Options) -> Report:
             report.add("subprotocol_refused", names=", ".join(map(repr, options.subprotocols)))
         elif options.subprotocols:
             report.add("subprotocol", name=peer.subprotocol)
-    check_talk(subject)
-    if subject.place.context is not None:
+    if check_talk(subject) and subject.place.context is not None:
         check_certificate(subject)
     if options.idle is not None:
         _check_idle(subject, options.idle)

@@ -14,7 +14,10 @@ from .peer import Peer, Place
 from .refusals import explain
 from .subject import Subject
 
-__all__ = ["at", "check_opening", "check_talk", "open_peer", "show_ms"]
+__all__ = ["LIMITS", "at", "check_opening", "check_talk", "open_again", "open_peer", "show_ms"]
+
+#: The answers of limits: too many handshakes or connections.
+LIMITS = (429, 503)
 
 _EARLY, _LATE = b"early", b"late"
 
@@ -85,38 +88,60 @@ def _explain_close(subject: Subject, event: CloseReceived) -> None:
         subject.report.add("closed_at_once", code=event.code, reason=event.reason)
 
 
-def check_talk(subject: Subject) -> None:
-    """Look at all that one connection can show."""
+def check_talk(subject: Subject) -> bool:
+    """Look at all that one connection can show; return whether there were as many as were needed."""
     for check in (_check_early, _check_compression, _check_limit, _check_origin, _check_close):
         try:
             check(subject)
-        except (OSError, HandshakeError) as error:
+        except HandshakeError as error:
+            if error.status in LIMITS:
+                subject.report.add("limited", status=error.status, text=error.msg)
+                return False
+            subject.report.add("bad_handshake", problem=error.msg)
+        except OSError as error:
             # The first connection worked: what fails now is what is between, or too slow.
             subject.report.add("bad_handshake", problem=error)
+    return True
+
+
+def open_again(subject: Subject, *, early: bytes = b"", compression: bool = False) -> Peer:
+    """
+    Open another connection, where one has been opened before.
+
+    Raises:
+        HandshakeError: It is refused.
+        OSError: There is none.
+    """
+    peer = Peer(subject.place, early=early, compression=compression)
+    if not peer.is_open:
+        peer.drop()
+        answer = peer.answer
+        raise HandshakeError(answer.text or f"the answer is {answer.status}", answer.status, answer.headers)
+    return peer
 
 
 def _check_early(subject: Subject) -> None:
     early = pack_frame(Opcode.PING, _EARLY, mask_key=b"doct")
-    outcome = ""
     try:
-        with Peer(subject.place, early=early) as peer:
-            if peer.is_open:
-                # The answer to the second shows that the first has none.
-                peer.send(Opcode.PING, _LATE)
-                event = peer.wait(PongReceived)
-                if isinstance(event, PongReceived) and event.data == _EARLY:
-                    subject.report.add("early")
-                    return
-                outcome = "dropped" if event is not None or not peer.ended else f"connection {peer.ended}"
-            else:
-                outcome = f"answered with {peer.answer.status}"
-    except (OSError, HandshakeError):
+        with open_again(subject, early=early) as peer:
+            # The answer to the second shows that the first has none.
+            peer.send(Opcode.PING, _LATE)
+            event = peer.wait(PongReceived)
+            if isinstance(event, PongReceived) and event.data == _EARLY:
+                subject.report.add("early")
+                return
+            outcome = "dropped" if event is not None or not peer.ended else f"connection {peer.ended}"
+    except HandshakeError as error:
+        if error.status in LIMITS:
+            raise
+        outcome = f"answered with {error.status}" if error.status else "no answer"
+    except OSError:
         outcome = "no answer"
     subject.report.add("early_lost", outcome=outcome)
 
 
 def _check_compression(subject: Subject) -> None:
-    with Peer(subject.place, compression=True) as peer:
+    with open_again(subject, compression=True) as peer:
         is_on = "permessage-deflate" in peer.answer.get("Sec-WebSocket-Extensions")
     subject.report.add("compression", state="on" if is_on else "off")
     if not is_on and not subject.asgi and subject.route is not None and subject.route.compression:
@@ -131,7 +156,7 @@ def _check_limit(subject: Subject) -> None:
     if size is None:
         subject.report.add("limit_off")
         return
-    with Peer(subject.place) as peer:
+    with open_again(subject) as peer:
         if not subject.asgi:
             peer.announce(size + 1)
         elif size < _MAX_SENT:
@@ -163,7 +188,7 @@ def _check_origin(subject: Subject) -> None:
 
 
 def _check_close(subject: Subject) -> None:
-    with Peer(subject.place) as peer:
+    with open_again(subject) as peer:
         started = monotonic()
         peer.send_close()
         event = peer.wait(CloseReceived)
