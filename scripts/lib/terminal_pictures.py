@@ -87,6 +87,12 @@ PICTURES: tuple[Picture, ...] = (
         folder=ROOT / "docs" / "code" / "doctor",
         size=(92, 34),
     ),
+    Picture(
+        name="cli_routes",
+        command="ws4py-middleware routes app:app",
+        folder=ROOT / "docs" / "code" / "limits",
+        size=(104, 34),
+    ),
 )
 
 
@@ -171,7 +177,8 @@ def draw(lines: Sequence[Text], columns: int, title: str, name: str) -> str:
     console = Console(
         record=True, width=columns, file=io.StringIO(), force_terminal=True, color_system="truecolor"
     )
-    for line in lines:
+    # The last line is cut off at its bottom, where an underscore is.
+    for line in (*lines, Text()):
         console.print(line, no_wrap=True, crop=True, highlight=False)
     svg = console.export_svg(title=title, unique_id=name.replace("_", "-"))
     # A picture in a page asks nobody for fonts.
