@@ -7,7 +7,6 @@ from ws4py.server.wsgirefserver import WebSocketWSGIRequestHandler, WSGIServer
 from ws4py.server.wsgiutils import WebSocketWSGIApplication
 from ws4py.websocket import WebSocket
 
-
 people: list[WebSocket] = []
 
 
@@ -16,7 +15,7 @@ class Chat(WebSocket):
         people.append(self)
 
     def received_message(self, message: Message) -> None:
-        for each in list(people):
+        for each in people.copy():
             each.send(f"somebody: {message}")
 
     def closed(self, code: int, reason: str | None = None) -> None:
