@@ -46,13 +46,7 @@ suppress_warnings = ["myst.header"]
 
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
-# What is inherited is shown with the class that is documented, and not with what comes from these.
-_BASES = """
-    object BaseException tuple int str dict Enum Protocol Generic Thread
-    WebSocket ClientBase Machine Registry Leading Turns Poller StreamProtocol Message Transport
-    WSGIServer ThreadingMixIn WSGIHandler WSGIRequestHandler SimpleHandler Pool Monitor SimplePlugin Tool
-"""
-autodoc_default_options = {"inherited-members": ", ".join(_BASES.split())}
+autodoc_default_options = {"inherited-members": True}
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 napoleon_google_docstring = True
@@ -64,8 +58,11 @@ doctest_test_doctest_blocks = ""
 
 html_theme = "furo"
 html_title = "ws4py_middleware"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_copy_source = False
 html_show_copyright = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 copybutton_only_copy_prompt_lines = True
+pygments_dark_style = "github-dark"

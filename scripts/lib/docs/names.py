@@ -53,15 +53,27 @@ def walk_module(module: ModuleType) -> Iterator[tuple[str, bool]]:
             yield f"{module.__name__}.{name}", bool(thing.__doc__)
 
 
+def is_shown(cls: type) -> bool:
+    """Tell whether a class has a place of its own in the reference."""
+    left_out = find_modules().get(cls.__module__)
+    return left_out is not None and cls.__name__ in {*sys.modules[cls.__module__].__all__} - left_out
+
+
+def is_told_elsewhere(cls: type, name: str) -> bool:
+    """Tell whether a class inherits this from another library, or from a class that is shown with it."""
+    for place, base in enumerate(cls.__mro__):
+        if name in base.__dict__:
+            foreign = base.__module__.partition(".")[0] != PACKAGE
+            between = cls.__mro__[1 : place + 1]
+            shown = any(is_shown(each) and base in each.__mro__ for each in between)
+            return foreign or shown or base.__name__ in INSIDE
+    return False  # what only instances have
+
+
 def walk_class(cls: type) -> Iterator[tuple[str, bool]]:
-    """Go through the methods and properties that a class or an undocumented base of it has."""
+    """Go through the methods and properties that are shown with a class."""
     for name in () if Protocol in cls.__bases__ else dir(cls):
-        if name.startswith("_"):
-            continue
-        owner = next(base for base in cls.__mro__ if name in base.__dict__)
-        if owner.__module__.partition(".")[0] != PACKAGE or owner.__name__ in INSIDE:
-            continue
-        if owner is not cls and owner.__module__ in find_modules():
+        if name.startswith("_") or is_told_elsewhere(cls, name):
             continue
         thing: Any = inspect.getattr_static(cls, name)
         function = getattr(thing, "__func__", thing)

@@ -16,7 +16,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -27,7 +27,8 @@ from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.typing import ExtensionMetadata
 
-PACKAGE = "ws4py_middleware"
+from scripts.lib.docs.names import PACKAGE, find_modules, is_told_elsewhere
+
 #: In annotations, what is not in the environment of whoever builds the documentation.
 ABSENT: Any = object()
 #: A docstring's indentation; what it says instead.
@@ -247,13 +248,30 @@ def repair(app: Sphinx, what: str, name: str, obj: object, options: object, line
     lines[:] = "\n".join(lines).replace(*REPAIRED).split("\n")
 
 
-def leave_out_foreign(
-    app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: object
-) -> bool | None:
-    """Leave out what is inherited from another library, and documented there."""
-    function = getattr(obj, "fget", None) or getattr(obj, "__func__", obj)
-    home: str = getattr(function, "__module__", None) or type(obj).__module__
-    return True if callable(function) and home.partition(".")[0] != PACKAGE else None
+def leave_out(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: object) -> bool | None:
+    """Leave out what is another library's, and what is inherited and has its place elsewhere."""
+    if what == "module" and isinstance(obj, type) and obj.__module__.partition(".")[0] != PACKAGE:
+        return True
+    class_name = app.env.temp_data.get("autodoc:class")
+    if what != "class" or not class_name:
+        return None
+    cls = look_up(class_name, import_module(app.env.temp_data["autodoc:module"]))
+    return is_told_elsewhere(cls, name) or None
+
+
+def order_names(app: Sphinx) -> None:
+    """Show what a module has in the order of its source, and not in that of the alphabet."""
+    for name in find_modules():
+        module = import_module(name)
+        if getattr(module, "__all__", None):
+            source = Path(str(module.__file__)).read_text(encoding="utf-8")
+            module.__all__.sort(key=partial(find_place, source))
+
+
+def find_place(source: str, name: str) -> int:
+    """Return where a module defines a name; what it takes from another one comes first."""
+    found = re.search(rf"^(?:class |def |async def )?{name}\b", source, re.MULTILINE)
+    return found.start() if found else 0
 
 
 def link_in_site(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -268,6 +286,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.connect("autodoc-process-docstring", repair, priority=300)
     app.connect("autodoc-process-docstring", keep_lines, priority=400)
     app.connect("autodoc-process-docstring", restore_lines, priority=600)
-    app.connect("autodoc-skip-member", leave_out_foreign)
+    app.connect("autodoc-skip-member", leave_out)
+    app.connect("builder-inited", order_names)
     app.connect("source-read", link_in_site)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
