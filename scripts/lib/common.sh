@@ -133,6 +133,14 @@ ensure_proxies() {
     [ -z "$policy" ] || as_root rm -f "$policy"
 }
 
+# ensure_shell -- what the tutorial types: curl, and a Python whose venv has pip.
+ensure_shell() {
+    if ! command -v curl >/dev/null; then apt_install curl; fi
+    if ! "$VENV/bin/python" -c 'import ensurepip' 2>/dev/null; then
+        apt_install "python$("$VENV/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
+    fi
+}
+
 # ensure_counters -- strace and valgrind, which count system calls and instructions.
 ensure_counters() {
     if command -v strace >/dev/null && command -v valgrind >/dev/null; then return 0; fi
