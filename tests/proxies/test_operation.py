@@ -76,7 +76,9 @@ def reload(proxy: Proxy, changes: Changes, port: int) -> Visit:
     def has_taken_it_up() -> bool:
         try:
             ws = visit(proxy, "/silent")
-        except OSError:  # stunnel closes its port and opens it again
+        except OSError:
+            if proxy.program is not PROGRAMS["stunnel"]:  # which closes its port and opens it again
+                raise
             return False
         if ws.receive() != str(port):
             ws.close()
