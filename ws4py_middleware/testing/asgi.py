@@ -80,6 +80,12 @@ class ASGIHost:
         scope = build_scope("http", request, self.state, extras)
         return self._run(_ask(self.app, scope, body), f"{request.method} {request.target}")
 
+    def shutdown(self) -> None:
+        """Let the process end; see :class:`~.hosts.Host`."""
+        self._begin()
+        assert self._manager is not None
+        self._run(self._manager.shutdown_async(), "the end of the connections")
+
     def close(self) -> None:
         """Tell the application of its end, and end its loop."""
         if self.loop.is_closed():

@@ -71,6 +71,7 @@ class Bridge:
         """Return the next message; at the end it is ``websocket.disconnect``, again and again."""
         while not self._incoming:
             if self._end is not None:
+                await asyncio.sleep(0)  # who asks for ever does not stop the loop
                 return self._end
             self._wake.clear()
             await self._wake.wait()

@@ -183,6 +183,10 @@ class Client:
 
     # --- the end -------------------------------------------------------------------------------
 
+    def shutdown(self) -> None:
+        """Let the server end, as a deploy does: it closes all connections with 1001, and refuses new ones."""
+        self._host.shutdown()
+
     def forget(self) -> None:
         """Cut what is still open, and forget all cookies: the next test is another visitor."""
         for session in self.sessions:
@@ -193,9 +197,11 @@ class Client:
 
     def close(self) -> None:
         """Cut the connections that are still open, and end what is behind. Again does nothing."""
-        for session in self.sessions:
-            session.cut()
-        self._host.close()
+        try:
+            for session in self.sessions:
+                session.cut()
+        finally:
+            self._host.close()
 
     def __enter__(self) -> Any:
         return self

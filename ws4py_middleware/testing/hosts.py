@@ -34,5 +34,8 @@ class Host(Protocol):
     def ask(self, request: Request, body: bytes, extras: Mapping[str, Any]) -> Response:
         """Bring any other request."""
 
+    def shutdown(self) -> None:
+        """Let the process end, as a deploy does: all connections are closed with 1001, new ones refused."""
+
     def close(self) -> None:
         """End what is still open. Again does nothing."""

@@ -11,7 +11,7 @@ The same client for a server that is really there, so that one test body runs in
             assert ws.receive() == "hi"
 
 What is different: time is real, so that ``clock.advance(0.3)`` waits so long; and the network takes what it
-likes from a server whose peer does not read.
+likes from a server whose peer does not read, some 100 KiB or more.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ __all__ = ["LiveClient", "LiveServer", "SocketWire"]
 #: How long an answer may take that is no WebSocket; seconds.
 _TIMEOUT = 20.0
 
+#: What the network holds of what a test does not read, about; bytes. By default that is megabytes.
+_WINDOW = 64 * 1024
+
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -54,7 +57,8 @@ class SocketWire:
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
         self._unsent = bytearray()
         #: What was read ahead, and is to be read again.
@@ -117,7 +121,7 @@ class _Remote:
         self._address = address
 
     def open(self, request: Request, extras: Mapping[str, Any]) -> Wire | Response:
-        wire = SocketWire(socket.create_connection(self._address, _TIMEOUT))
+        wire = SocketWire(_connect(self._address))
         wire.write(_head(request))
         taken = bytearray()
         if (
@@ -130,9 +134,12 @@ class _Remote:
 
     def ask(self, request: Request, body: bytes, extras: Mapping[str, Any]) -> Response:
         fields = [*request.headers, ("Connection", "close")]
-        wire = SocketWire(socket.create_connection(self._address, _TIMEOUT))
+        wire = SocketWire(_connect(self._address))
         wire.write(build_head(f"{request.method} {request.target} HTTP/1.1", fields) + body)
         return self._read_response(wire, bytearray(), request.method)
+
+    def shutdown(self) -> None:
+        raise RuntimeError("this server was not started here; end it where it was")
 
     def close(self) -> None:
         """It is not ours to end."""
@@ -166,6 +173,20 @@ class _Remote:
         response = http.client.HTTPResponse(reader, method=method)
         response.begin()
         return Response(response.status, response.getheaders(), response.read())
+
+
+def _connect(address: tuple[str, int]) -> socket.socket:
+    family, kind, protocol, _, place = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        # Before it is connected: from then on the kernel decides.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WINDOW)
+        sock.settimeout(_TIMEOUT)
+        sock.connect(place)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 class _Waiter:
@@ -260,6 +281,10 @@ class LiveServer(LiveClient):
     ) -> None:
         self.server = Gunicorn(app, worker=worker, env=env, options=options, directory=directory)
         super().__init__(f"http://{self.server.authority}", timeout=timeout)
+
+    def shutdown(self) -> None:
+        """Tell the server to end, and do not wait for that: it closes all connections with 1001."""
+        self.server.terminate()
 
     def close(self) -> None:
         """Cut the connections that are still open, and stop the server. Again does nothing."""

@@ -80,6 +80,8 @@ def _live_servers() -> Iterator[dict[Any, LiveServer]]:
     servers: dict[Any, LiveServer] = {}
     yield servers
     for server in servers.values():
+        server.server.terminate()  # all at once: each takes its time
+    for server in servers.values():
         server.close()
 
 

@@ -92,10 +92,15 @@ class Gunicorn:
             return self._log_path.read_text(errors="replace")
         return ""
 
+    def terminate(self) -> None:
+        """Tell it to end, and do not wait for that."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+
     def stop(self, timeout: float = 10.0) -> None:
         """End it in order, or by force after so many seconds. Again does nothing."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.terminate()
             try:
                 self.process.wait(timeout)
             except subprocess.TimeoutExpired:

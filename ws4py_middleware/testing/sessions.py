@@ -46,7 +46,7 @@ class WebSocketSession:
         policy: Policy,
         path: str,
         timeout: float,
-        rest: bytes,
+        rest: bytes = b"",
     ) -> None:
         self.path = path
         self.subprotocol = upgrade.subprotocol
@@ -149,13 +149,11 @@ class WebSocketSession:
             ConnectionEnded: The connection has ended.
         """
         self._read_on()
+        if not self._inbox:
+            self._clock.advance(within)
         if self._inbox:
-            raise UnexpectedMessage(self._explain(f"expected nothing, and {show(self._inbox[0])} came"))
-        self._clock.advance(within)
-        if self._inbox:
-            raise UnexpectedMessage(
-                self._explain(f"expected nothing within {within:g} s, and {show(self._inbox[0])} came")
-            )
+            time = f" within {within:g} s" if within else ""
+            raise UnexpectedMessage(self._explain(f"expected nothing{time}, and {show(self._inbox[0])} came"))
         if self._is_over:
             raise self._ended(f"expected silence for {within:g} s, {self._describe_end()}")
 
@@ -224,10 +222,9 @@ class WebSocketSession:
         self.transcript.note(f"→ close {code} {reason!r}")
         self._conn.close(code, reason, self._clock())
         if not self._clock.run(lambda: self._is_over, limit):
-            raise WrongEnd(
-                self._explain(f"the server did not answer the closing handshake within {limit:g} s")
-            )
-        self._clock.settle()
+            text = f"the closing handshake was not answered within {limit:g} s"
+            raise WrongEnd(self._explain(text))
+        self._clock.advance(0)  # the handler hears of it
 
     def expect_close(
         self, code: int | None = None, reason: str | None = None, timeout: float | None = None
@@ -274,7 +271,7 @@ class WebSocketSession:
 
         Args:
             window: So many bytes are taken by the network all the same; then the server's own queue fills.
-                A real network takes what it likes, some megabytes even.
+                A real network takes what it likes.
         """
         self._clock.settle()
         self.transcript.note("(reading stops)")
@@ -330,7 +327,7 @@ class WebSocketSession:
             self._conn.lose(what)
         self._is_over = True
         action()
-        self._clock.settle()
+        self._clock.advance(0)
         self._clock.detach(self)
 
     # --- an actor ------------------------------------------------------------------------------

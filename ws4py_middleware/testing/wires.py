@@ -229,9 +229,10 @@ class MemoryTransport:
         return reading, writing
 
     def shutdown_write(self) -> None:
-        """Send a FIN."""
-        self._down.ended = True
-        self._ring()
+        """Send a FIN; again does nothing."""
+        if not self._down.ended:
+            self._down.ended = True
+            self._ring()
 
     def close(self) -> None:
         """End the connection."""

@@ -82,6 +82,10 @@ class WSGIHost:
         """Bring any other request; see :class:`~.hosts.Host`."""
         return call(self.app, build_environ(request, body, extras))
 
+    def shutdown(self) -> None:
+        """Let the process end; see :class:`~.hosts.Host`."""
+        self.manager.shutdown()
+
     def close(self) -> None:
         """Drop what is still open."""
         self.manager.stop()
