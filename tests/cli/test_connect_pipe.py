@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
+import ssl
 import subprocess
+import threading
 
 import pytest
 
 from tests.cli.peer_app import NASTY
 from tests.cli.programs import connect, run
 from tests.cli.terminal import PROGRAM
-from tests.servers import ROOT, Server, certificates
+from tests.entrances.proxies import HttpProxy, proxy
+from tests.servers import ROOT, Server, certificates, server_context
+from ws4py_middleware.cli import main
 from ws4py_middleware.cli.connect.piped import Settings
 from ws4py_middleware.cli.escaping import escape
 
@@ -165,8 +170,6 @@ def test_refusal_shows_the_answer(peer: Server) -> None:
 def test_no_connection_is_told(
     arguments: list[str], status: int, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ws4py_middleware.cli import main
-
     with pytest.raises(SystemExit) as ended:
         main(["connect", *arguments])
     assert ended.value.code == status
@@ -188,9 +191,39 @@ def test_insecure_takes_any_certificate(tls_peer: Server) -> None:
     assert run("connect", f"{tls_peer.ws_url}/echo", "--insecure", "--count", "1", said=b"hi").out == b"hi\n"
 
 
-def test_server_that_does_not_answer_times_out(capfd: pytest.CaptureFixture[str]) -> None:
-    import socket
+def test_own_certificate_is_shown_to_a_server_that_asks_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    certificate, key, authority = map(str, certificates())
+    context = server_context()
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(authority)
+    shown: list[object] = []
 
+    def serve() -> None:
+        sock, _ = listener.accept()
+        with context.wrap_socket(sock, server_side=True) as wrapped:
+            shown.append(wrapped.getpeercert())
+            wrapped.recv(65536)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"wss://localhost:{listener.getsockname()[1]}/"
+        with pytest.raises(SystemExit) as ended:
+            main(["connect", url, "--ca", authority, "--cert", certificate, "--key", key])
+        thread.join(10)
+    assert ended.value.code == 4  # it says no more
+    assert len(shown) == 1
+    assert shown[0]
+
+
+def test_proxies_are_gone_through(peer: Server) -> None:
+    with proxy(HttpProxy, peer.port) as way:
+        done = run("connect", "ws://somewhere.example/echo", "--proxy", way.url(), "--count", "1", said=b"hi")
+        assert (done.status, done.out) == (0, b"hi\n")
+        assert way.asked == ["somewhere.example:80"]
+
+
+def test_server_that_does_not_answer_times_out(capfd: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"ws://127.0.0.1:{listener.getsockname()[1]}/"
         assert connect(url, open_timeout=0.1).status == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from tests.cli.peer_app import NASTY
@@ -104,3 +105,11 @@ def test_a_form_for_programs_is_no_prompt(peer: Server, tmp_path: Path) -> None:
         terminal.wait()
     assert terminal.status == 0
     assert "lists commands" not in terminal.text
+
+
+def test_prompt_that_is_not_installed_is_told(peer: Server) -> None:
+    code = "import sys; sys.modules['prompt_toolkit'] = None; from ws4py_middleware.cli import main; main()"
+    with Terminal([sys.executable, "-c", code, "connect", f"{peer.ws_url}/echo"]) as terminal:
+        terminal.wait()
+    assert terminal.status == 2
+    assert terminal.text == 'a prompt needs prompt_toolkit: pip install "ws4py_middleware[cli]"'
