@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import importlib.util
 import os
 import signal
@@ -24,7 +25,7 @@ _LOOK = 0.02
 
 class Gunicorn:
     """
-    One gunicorn with one worker.
+    One gunicorn with one worker. It has begun when it has answered one ``GET /``, whatever the answer.
 
     Args:
         app: ``"module:attribute"``, importable from ``directory``.
@@ -110,18 +111,22 @@ class Gunicorn:
 
     def _wait_ready(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
-        while "Booting worker" not in self.log or not self._accepts():
+        while not self._answers(deadline - time.monotonic()):
             if self.process.poll() is not None:
                 raise RuntimeError(f"gunicorn {self.app} has ended at once:\n{self.log}")
             if time.monotonic() > deadline:
                 raise RuntimeError(f"gunicorn {self.app} has not started within {timeout:g} s:\n{self.log}")
             time.sleep(_LOOK)
 
-    def _accepts(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1.0).close()
-        except OSError:
-            return False
+    def _answers(self, timeout: float) -> bool:
+        """Ask for a page; any answer will do. Who is asked too early answers late."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=max(timeout, 0.1))
+        with contextlib.closing(connection):
+            try:
+                connection.request("GET", "/", headers={"Connection": "close"})
+                connection.getresponse().read()
+            except (OSError, http.client.HTTPException):
+                return False
         return True
 
 
