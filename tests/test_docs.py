@@ -21,6 +21,7 @@ DOCUMENTS = [
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
     *(ROOT / "docs").rglob("*.md"),
+    *(ROOT / "examples").glob("*/README.md"),
 ]
 
 
@@ -55,11 +56,26 @@ def test_security_page_names_a_promise_and_an_outcome_for_every_limit() -> None:
         assert re.fullmatch(r"P\d+(, P\d+)*", promise), name
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_relative_links_lead_to_files(document: Path) -> None:
+def find_anchors(document: Path) -> set[str]:
+    """Return what GitHub makes of the headings of a document."""
+    text = re.sub(r"^(```+).*?^\1$", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    anchors: Counter[str] = Counter()
+    found = set()
+    for heading in re.findall(r"^#+ +(.+?) *$", text, re.MULTILINE):
+        words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
+        anchor = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+        found.add(f"{anchor}-{anchors[anchor]}" if anchors[anchor] else anchor)
+        anchors[anchor] += 1
+    return found
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_relative_links_lead_to_files_and_headings(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", text):
-        assert (document.parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\((?!https?:|mailto:)([^)#]*)#?([^)]*)\)", text):
+        path = document.parent / target if target else document
+        assert path.exists(), target
+        assert not anchor or path.suffix != ".md" or anchor in find_anchors(path), f"{target}#{anchor}"
 
 
 def test_conformance_page_has_nothing_that_is_not_fine_but_what_asgi_servers_are_known_for() -> None:
