@@ -85,7 +85,7 @@ PICTURES: tuple[Picture, ...] = (
         name="cli_doctor",
         command="ws4py-middleware doctor gunicorn -k gthread app:app",
         folder=ROOT / "docs" / "code" / "doctor",
-        size=(92, 34),
+        size=(98, 34),
     ),
     Picture(
         name="cli_routes",

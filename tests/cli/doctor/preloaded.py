@@ -1,4 +1,4 @@
-"""An application that starts its manager too early: when it is imported."""
+"""An application that starts its manager too early: when it is made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from tests.cli.doctor.apps import ROUTES, site
 from ws4py_middleware import WebSocketMiddleware
 from ws4py_middleware.manager import WebSocketManager
 
-manager = WebSocketManager()
-manager.daemon = True
-manager.start()
-app = WebSocketMiddleware(site, ROUTES, manager=manager)
+
+def make() -> WebSocketMiddleware:
+    manager = WebSocketManager()
+    manager.daemon = True
+    manager.start()
+    return WebSocketMiddleware(site, ROUTES, manager=manager)

@@ -7,7 +7,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tests.servers import ROOT
@@ -35,6 +37,8 @@ class Setup:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     env: Mapping[str, str] = dataclasses.field(default_factory=dict)
     descriptors: int | None = None
+    #: A package that is not installed.
+    missing: str = ""
 
 
 def _make(command: str, *expected: str, more: Sequence[str] = (), **options: Any) -> Setup:
@@ -64,7 +68,7 @@ def make_setups(cert: str, key: str) -> dict[str, Setup]:
         "uvicorn without a library": _make(f"uvicorn --ws none {APPS}loop", "library_missing"),
         # --- nobody serves, or not long --------------------------------------------------------
         "a preloaded manager": _make(
-            "gunicorn --preload -k gthread tests.cli.doctor.preloaded:app",
+            "gunicorn --preload -k gthread tests.cli.doctor.preloaded:make()",
             "preloaded_manager",
             timeout=1.0,
         ),
@@ -97,6 +101,10 @@ def make_setups(cert: str, key: str) -> dict[str, Setup]:
         ),
         # --- the beginning ---------------------------------------------------------------------
         "no program": _make(f"gunicorm -k gthread {app}", "program_missing"),
+        "no gevent": dataclasses.replace(
+            _make(f"gunicorn -k gevent {app}", "extra_missing"),
+            missing="gevent",
+        ),
         "no application": _make(f"gunicorn {APPS}nothing", "app_not_imported"),
         "no worker": _make(f"gunicorn -k no_such_worker {app}", "not_started"),
     }
@@ -104,14 +112,22 @@ def make_setups(cert: str, key: str) -> dict[str, Setup]:
 
 def run_doctor(setup: Setup) -> Report:
     """Run the doctor: here, or where the set-up needs another environment in a process of its own."""
-    if not setup.env and setup.descriptors is None:
+    if not setup.env and setup.descriptors is None and not setup.missing:
         return examine(setup.words, Options(**setup.options))[0]
+    with tempfile.TemporaryDirectory() as folder:
+        if setup.missing:
+            text = f"raise ModuleNotFoundError('No module named {setup.missing}', name={setup.missing!r})\n"
+            Path(folder, f"{setup.missing}.py").write_text(text)
+        return _run_program(setup, folder)
+
+
+def _run_program(setup: Setup, folder: str) -> Report:
     doctor = [sys.executable, "-m", "ws4py_middleware", "doctor", "--json", *setup.words]
     if setup.descriptors is not None:
         doctor = ["sh", "-c", f'ulimit -n {setup.descriptors} && exec "$@"', "sh", *doctor]
     done = subprocess.run(
         doctor,
-        env={**os.environ, **setup.env},
+        env={**os.environ, **setup.env, "PYTHONPATH": folder},
         cwd=ROOT,
         capture_output=True,
         text=True,

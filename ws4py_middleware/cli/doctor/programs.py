@@ -201,6 +201,11 @@ class Command:
         return self.program.interface
 
     @property
+    def before_fork(self) -> str:
+        """What makes the server import the application before it forks, as its command line says it."""
+        return "--master, without --lazy-apps," if self.program.name == "uwsgi" else "--preload"
+
+    @property
     def is_single(self) -> bool:
         """Whether it answers one request at a time."""
         if self.workers > 1 or not self.program.more:
@@ -224,9 +229,9 @@ def read_command(words: Sequence[str], port: int) -> Command:
         words: As in a shell: the program, its options and arguments.
         port: A free one.
 
-    >>> command = read_command(["gunicorn", "-b", "0.0.0.0:80", "-k", "gevent", "shop:app"], 8123)
-    >>> command.words, command.spec, command.worker
-    (('gunicorn', '--bind', '127.0.0.1:8123', '-k', 'gevent', 'shop:app'), 'object:shop:app', 'gevent')
+    >>> command = read_command(["uvicorn", "--port", "80", "--ssl-certfile", "cert.pem", "shop:app"], 8123)
+    >>> " ".join(command.words), command.spec, command.secure
+    ('uvicorn --host 127.0.0.1 --port 8123 --ssl-certfile cert.pem shop:app', 'object:shop:app', True)
     """
     program, head, rest = _split(list(words))
     if program.name == "uwsgi":

@@ -79,6 +79,7 @@ def examine(words: Sequence[str], options: Options, setup: str | None = None) ->
         report.add("started", seconds=f"{monotonic() - started:.1f}")
         facts = None if facts is None or facts.problem else facts
         subject = Subject(report, place, facts, read_log=lambda: running.log)
+        subject.app, subject.before_fork = command.app, command.before_fork
         subject.asgi = command.interface == "asgi" or (facts is not None and facts.asgi)
         _look(subject, _with_log(command, running), running, options)
         return report, running.log

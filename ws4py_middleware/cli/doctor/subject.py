@@ -45,6 +45,9 @@ class Subject:
     route: RouteFacts | None = None
     #: Whether the server speaks ASGI.
     asgi: bool = False
+    #: What the application is called, and what makes the server import it before it forks.
+    app: str = "the application"
+    before_fork: str = "--preload"
     #: All that the server has printed.
     read_log: Callable[[], str] = str
 

@@ -74,7 +74,7 @@ def check_opening(subject: Subject) -> bool:
         elif peer.ended:
             report.add("closed_at_once", code=1006, reason=peer.ended)
         elif subject.facts is not None and subject.facts.manager:
-            report.add("preloaded_manager", app="the application", option="--preload")
+            report.add("preloaded_manager", app=subject.app, option=subject.before_fork)
         else:
             report.add("no_pong", seconds=f"{subject.place.timeout:g}")
         return False
