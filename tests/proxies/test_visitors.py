@@ -113,3 +113,14 @@ def test_limit_is_for_each_visitor_and_not_for_the_proxy(
             visit(proxy, path)
         assert caught.value.status_code == 429
         stack.enter_context(visiting(proxy, path, source="127.0.0.3"))
+
+
+def test_older_recipe_of_apache_has_an_upgrade_too(backends: Callable[[str], Backend]) -> None:
+    """That of ``mod_proxy_wstunnel``, which needs a path of its own."""
+    module = "LoadModule proxy_wstunnel_module /usr/lib/apache2/modules/mod_proxy_wstunnel.so"
+    changes = {
+        "ProxyPass / ": f"{module}\n    ProxyPass /echo ws://127.0.0.1:8000/echo\n    ProxyPass / ",
+        **PROGRAMS["apache"].at_port(backends(PROGRAMS["apache"].app).port),
+    }
+    with start_proxy("apache", changes) as proxy, visiting(proxy, "/echo") as ws:
+        assert ws.ask("through a tunnel") == "through a tunnel"
