@@ -363,7 +363,7 @@ def test_a_tls_handshake_that_breaks_is_an_oserror_at_once(
 
 
 def test_a_certificate_for_somebody_else_is_refused() -> None:
-    tls = StartTLS(client_context(), "example.com", "example.com")
+    tls = StartTLS(client_context(), "other.example", "other.example")
     with scripted(wait, tls=server_context()) as server, pytest.raises(ssl.SSLCertVerificationError):
         run(ask(steps(Dial("127.0.0.1", server.port), tls)))
 
