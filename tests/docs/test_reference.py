@@ -55,5 +55,5 @@ def test_a_module_is_in_the_reference_or_internal() -> None:
 
 
 def test_every_public_name_has_a_docstring(names: dict[str, bool]) -> None:
-    assert len(names) > 700
+    assert len(names) > 600
     assert [name for name, told in names.items() if not told] == []

@@ -32,8 +32,16 @@ def find_modules() -> dict[str, set[str]]:
     pages = sorted((ROOT / "docs" / "reference").glob("*.md"))
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     shown = re.findall(r"^\.\. automodule:: (\S+)\n((?: +:.*\n)*)", text, re.MULTILINE)
-    excluded = re.compile(r":exclude-members: (.*)")
-    return {name: set(re.split(", *", "".join(excluded.findall(options)))) for name, options in shown}
+    return {name: find_left_out(name, options) for name, options in shown}
+
+
+def find_left_out(module_name: str, options: str) -> set[str]:
+    """Return what a directive does not show, of a module and of its classes."""
+    given = {name: set(re.split(", *", words)) for name, words in re.findall(r":(\S+):(?: (.*))?", options)}
+    left_out = given.get("exclude-members", set())
+    if given["members"] != {""}:
+        left_out |= {*import_module(module_name).__all__} - given["members"]
+    return left_out
 
 
 def walk_module(module: ModuleType) -> Iterator[tuple[str, bool]]:
@@ -48,7 +56,10 @@ def walk_module(module: ModuleType) -> Iterator[tuple[str, bool]]:
         if inspect.isclass(thing):
             yield f"{module.__name__}.{name}", bool(thing.__dict__.get("__doc__"))
             if thing.__name__ == name:  # and no other name for a class that stands beside it
-                yield from ((f"{module.__name__}.{name}.{each}", told) for each, told in walk_class(thing))
+                yield from (
+                    (f"{module.__name__}.{name}.{each}", told)
+                    for each, told in walk_class(thing, module.__name__)
+                )
         elif inspect.isfunction(thing):
             yield f"{module.__name__}.{name}", bool(thing.__doc__)
 
@@ -70,10 +81,10 @@ def is_told_elsewhere(cls: type, name: str) -> bool:
     return False  # what only instances have
 
 
-def walk_class(cls: type) -> Iterator[tuple[str, bool]]:
+def walk_class(cls: type, module: str) -> Iterator[tuple[str, bool]]:
     """Go through the methods and properties that are shown with a class."""
     for name in () if Protocol in cls.__bases__ else dir(cls):
-        if name.startswith("_") or is_told_elsewhere(cls, name):
+        if name.startswith("_") or name in find_modules()[module] or is_told_elsewhere(cls, name):
             continue
         thing: Any = inspect.getattr_static(cls, name)
         function = getattr(thing, "__func__", thing)
