@@ -70,7 +70,7 @@ def make_setups(cert: str, key: str) -> dict[str, Setup]:
         "a preloaded manager": _make(
             "gunicorn --preload -k gthread tests.cli.doctor.preloaded:make()",
             "preloaded_manager",
-            timeout=1.0,
+            timeout=2.0,
         ),
         "a handler that fails": _make(f"gunicorn -k gthread {APPS}failing", "handler_failed"),
         "a handler that leaves": _make(f"gunicorn -k gthread {APPS}leaving", "closed_at_once"),

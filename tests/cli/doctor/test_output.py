@@ -118,12 +118,25 @@ def test_doctor_shows_the_log_of_the_server_beside_the_result() -> None:
     assert "Booting worker" in done.stderr
 
 
+def serve(folder: Path) -> list[str]:
+    """Return the words of a doctor that looks at a server of no WebSockets, which is found by its folder."""
+    server = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(folder)]
+    return [*DOCTOR, *server, "{port}"]
+
+
 def test_doctor_interrupted_leaves_no_server_behind(tmp_path: Path) -> None:
-    server = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(tmp_path)]
-    with Terminal([*DOCTOR, *server, "{port}"]) as terminal:
+    with Terminal(serve(tmp_path)) as terminal:
         wait_for(lambda: bool(find_servers(tmp_path)), 15, "the server")
         terminal.interrupt()
         assert terminal.status == 130
+    wait_for(lambda: not find_servers(tmp_path), 5, "the server's end")
+
+
+def test_doctor_terminated_leaves_no_server_behind(tmp_path: Path) -> None:
+    with subprocess.Popen(serve(tmp_path), stdout=subprocess.DEVNULL, cwd=ROOT) as doctor:
+        wait_for(lambda: bool(find_servers(tmp_path)), 15, "the server")
+        doctor.terminate()
+        assert doctor.wait(15) == 143
     wait_for(lambda: not find_servers(tmp_path), 5, "the server's end")
 
 

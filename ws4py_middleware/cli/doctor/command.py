@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import signal
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -75,15 +79,29 @@ def doctor(
         if options.idle is not None or options.ca is not None or options.insecure:
             raise click.UsageError("--idle, --ca and --insecure are for a URL")
         reports = []
-        for report, log in _look_at_servers(words, options):
-            reports.append(report)
-            if show_log:
-                console.err().print(log, style="dim")
+        with _ends_in_order():
+            for report, log in _look_at_servers(words, options):
+                reports.append(report)
+                if show_log:
+                    console.err().print(log, style="dim")
     if as_json:
         console.write_json([report.as_json() for report in reports])
     else:
         print_reports(console.out(), reports, quiet=quiet)
     return 0 if is_healthy(reports, strict=strict) else 1
+
+
+@contextlib.contextmanager
+def _ends_in_order() -> Iterator[None]:
+    """Let SIGTERM end us as Ctrl-C does, so that no server is left behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _look_at_site(url: str, options: Options) -> Report:
@@ -113,4 +131,8 @@ def _look_at_servers(words: Sequence[str], options: Options) -> Iterator[tuple[R
         return server.examine(command, options, title)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        yield from pool.map(look, *zip(*commands, strict=True))
+        try:
+            yield from pool.map(look, *zip(*commands, strict=True))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

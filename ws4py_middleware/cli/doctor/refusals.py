@@ -7,7 +7,10 @@ from ...handover.adapter import OUTERMOST
 from .peer import Answer, Peer, Place
 from .subject import Subject
 
-__all__ = ["explain"]
+__all__ = ["LOG_TIME", "explain"]
+
+#: How long a server may take to print what has happened; seconds.
+LOG_TIME = 1.0
 
 _NOT_ALLOWED = (401, 403, 407, 421)
 _NO_ROOM = (429, 503)
@@ -26,7 +29,7 @@ def explain(subject: Subject, answer: Answer) -> None:
     elif 300 <= status < 400 and answer.get("Location"):
         location = answer.get("Location")
         report.add("redirected", location=location, target=_find_target(subject.place, location), **facts)
-    elif _NO_LIBRARY in subject.read_log():
+    elif _NO_LIBRARY in subject.log:
         report.add("library_missing", server="uvicorn")
     elif status == 426 or (status == 400 and "upgrade" in answer.text.lower()):
         report.add("upgrade_dropped", **facts)
@@ -39,7 +42,7 @@ def explain(subject: Subject, answer: Answer) -> None:
     elif status in _GATEWAY:
         report.add("bad_gateway", **facts)
     elif status >= 500:
-        problem = subject.find_exception() or answer.text or "it says no more"
+        problem = subject.find_exception(LOG_TIME) or answer.text or "it says no more"
         report.add("server_error", problem=problem, **facts)
     elif _is_page(subject.place, status):
         report.add("not_a_websocket", **facts)

@@ -21,7 +21,7 @@ from time import monotonic
 
 from .inside import Facts
 
-__all__ = ["Running", "find_program", "free_port", "look_inside", "run", "wait_until"]
+__all__ = ["Running", "find_program", "free_port", "has_proc", "look_inside", "run", "wait_until"]
 
 #: Between two looks; seconds.
 _PAUSE = 0.02
@@ -41,6 +41,11 @@ def find_program(name: str) -> str | None:
     """Find a program on the PATH, or beside this interpreter, where a virtual environment has its own."""
     beside = os.path.dirname(sys.executable)
     return shutil.which(name) or shutil.which(name, path=beside)
+
+
+def has_proc() -> bool:
+    """Tell whether processes can be looked at here."""
+    return os.path.isdir("/proc/self/task")
 
 
 class Running:
@@ -76,7 +81,7 @@ class Running:
 
     def count_threads(self) -> int | None:
         """Count the threads of all of its processes; ``None`` where that is not to be known."""
-        if not os.path.isdir("/proc/self/task"):
+        if not has_proc():
             return None
         return sum(_count(f"/proc/{pid}/task") for pid in self.pids())
 
@@ -116,8 +121,9 @@ class Running:
         """End all that is left of it."""
         # It leads a group of its own; whoever left that was asked to run in the background.
         for pid in reversed(self.pids()):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            if pid != self.process.pid or not self.ended:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()

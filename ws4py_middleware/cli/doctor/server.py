@@ -23,7 +23,7 @@ from .inside import Facts, RouteFacts
 from .missing import find_missing
 from .peer import Peer, Place
 from .programs import HOST, Command, read_command
-from .running import Running, find_program, free_port, look_inside, run, wait_until
+from .running import Running, find_program, free_port, has_proc, look_inside, run, wait_until
 from .subject import Options, Subject
 from .talk import at, check_opening, check_talk, open_again, open_peer, show_ms
 from .tls import check_certificate
@@ -105,7 +105,7 @@ def _look(subject: Subject, command: Command, running: Running, options: Options
 
 def _find_place(command: Command, running: Running, options: Options) -> Place | None:
     host, port = HOST, command.port
-    if not command.bound:
+    if not command.bound and has_proc():
         # Its own choice: wait until it listens.
         wait_until(lambda: running.ended or bool(running.find_ports()), _START_TIME)
         places = running.find_ports()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from .findings import Report
 from .inside import Facts, RouteFacts
 from .peer import Place
-from .running import find_exception
+from .running import find_exception, wait_until
 
 __all__ = ["Options", "Subject"]
 
@@ -48,12 +48,24 @@ class Subject:
     #: What the application is called, and what makes the server import it before it forks.
     app: str = "the application"
     before_fork: str = "--preload"
-    #: All that the server has printed.
-    read_log: Callable[[], str] = str
+    #: All that the server has printed; ``None``: that is not to be seen from here.
+    read_log: Callable[[], str] | None = None
 
-    def find_exception(self) -> str:
-        """Return the last line of the last traceback that the server has printed."""
-        return find_exception(self.read_log())
+    @property
+    def log(self) -> str:
+        """What the server has printed, as far as it is known."""
+        return "" if self.read_log is None else self.read_log()
+
+    def find_exception(self, timeout: float = 0.0) -> str:
+        """
+        Return the last line of the last traceback that the server has printed; empty where there is none.
+
+        Args:
+            timeout: How long to wait for one that must be there; seconds.
+        """
+        if self.read_log is not None:
+            wait_until(lambda: bool(find_exception(self.log)), timeout)
+        return find_exception(self.log)
 
     def name_routes(self) -> str:
         """List the routes, for a sentence."""

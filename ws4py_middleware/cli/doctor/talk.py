@@ -11,7 +11,7 @@ from ...core.frames import pack_frame
 from ...core.types import Opcode
 from ...exc import HandshakeError
 from .peer import Peer, Place
-from .refusals import explain
+from .refusals import LOG_TIME, explain
 from .subject import Subject
 
 __all__ = ["LIMITS", "at", "check_opening", "check_talk", "open_again", "open_peer", "show_ms"]
@@ -82,7 +82,7 @@ def check_opening(subject: Subject) -> bool:
 
 def _explain_close(subject: Subject, event: CloseReceived) -> None:
     if event.code == 1011:
-        problem = subject.find_exception() or event.reason or "the log of the server says which"
+        problem = subject.find_exception(LOG_TIME) or event.reason or "the log of the server says which"
         subject.report.add("handler_failed", code=event.code, problem=problem)
     else:
         subject.report.add("closed_at_once", code=event.code, reason=event.reason)
