@@ -276,7 +276,7 @@ def find_place(source: str, name: str) -> int:
 
 
 def shorten_contents(app: Sphinx, doctree: nodes.document) -> None:
-    """Leave methods out of the contents: every page has them all in its tree, which costs half of the time."""
+    """Leave methods out of the contents: all are in the tree of every page, which takes half of the time."""
     for item in app.env.tocs[app.env.docname].findall(nodes.list_item):
         link = next(item.findall(nodes.reference))
         if link["anchorname"].startswith(f"#{PACKAGE}."):
