@@ -137,6 +137,9 @@ def with_a_slow_peer(client: Client) -> None:
         say(fast, "x" * 2000)
         kinds += [(message := fast.receive_json())["type"]]
         heard += message["type"] == "said"
+        if heard % 20 == 0:
+            # One who catches up with a history is not given more than he takes: it is his time that is up.
+            client.clock.advance(0.02)
         assert heard < 20_000
     assert heard > 20
     assert fast.ping() >= 0

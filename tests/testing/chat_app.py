@@ -19,7 +19,7 @@ app = WebSocketMiddleware(
     idle_timeout=IDLE_TIMEOUT,
 )
 
-#: The same, and nobody is asked whether he is there: only the queue tells.
+#: The same, and nobody is asked whether he is there: only what he does not take tells.
 patient = WebSocketMiddleware(
-    chat.app, {"/chat/<room>": chat.Chat}, ping_interval=None, write_timeout=None, write_limit=64 * 1024
+    chat.app, {"/chat/<room>": chat.Chat}, ping_interval=None, write_timeout=0.3, write_limit=64 * 1024
 )
