@@ -15,6 +15,7 @@ from tests.entrances.in_process import site
 from tests.entrances.wire import build
 from tests.promises.attacker import Peer
 from tests.promises.wire import TEXT, frame
+from tests.servers import wait_for
 from ws4py_middleware import EchoWebSocket, WebSocketMiddleware
 from ws4py_middleware.handover import servers
 
@@ -72,6 +73,7 @@ def test_server_finds_nothing_to_take_for_a_request(tiny: TinyServer) -> None:
     with connect(tiny, frame(TEXT, b"early")) as peer:
         assert peer.read_head() == 101
         assert peer.read_frame().payload == b"early"
+        wait_for(lambda: bool(left), what="the answer of the application")
         assert left == [b""]
 
 
