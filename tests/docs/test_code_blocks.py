@@ -12,7 +12,12 @@ from tests.docs.pages import CODE
 from tests.servers import ROOT
 
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-TESTS = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests").rglob("*.py"))}
+#: The tests, and what they start, that take something from docs/code.
+TESTS = [
+    text
+    for path in sorted((ROOT / "tests").rglob("*.py"))
+    if re.search(r"\bCODE\b|docs\W+code\b", text := path.read_text(encoding="utf-8"))
+]
 
 #: What can be wrong, and is found out by running it: it does not stand in a page itself.
 LANGUAGES = {"python", "py", "pycon", "python3", "ini", "toml", "nginx", "apache", "html", "javascript", "js"}
@@ -26,7 +31,8 @@ SOURCES = ("docs/code", "examples", "tests", "ws4py_middleware", "benchmarks")
 
 def find_files() -> Iterator[Path]:
     for path in sorted(CODE.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
+        made = path.suffix in (".pyc", ".sqlite3") or path.name.startswith(".")  # by running it
+        if path.is_file() and not made:
             yield path.relative_to(CODE)
 
 
@@ -69,7 +75,7 @@ def test_each_file_of_code_is_run_by_a_test(path: Path) -> None:
         assert "literalinclude" in (ROOT / FROM_PAGE[folder]).read_text(encoding="utf-8")
         return
     named = re.compile(rf"""\bcode["']?(?: */ *|[./])["']?{re.escape(folder)}\b""", re.IGNORECASE)
-    users = [text for text in TESTS.values() if named.search(text)]
+    users = [text for text in TESTS if named.search(text)]
     assert users, f"no test names docs/code/{folder}"
     if len(path.parts) == 2:
         word = re.compile(rf"\b(?:{re.escape(path.name)}|{re.escape(path.stem)})\b")
