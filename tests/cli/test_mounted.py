@@ -119,7 +119,7 @@ def test_find_routes_of_cherrypy_by_config_by_decorator_and_below_a_section() ->
 
         @cherrypy.expose  # type: ignore[untyped-decorator, unused-ignore]
         @cherrypy.tools.websocket(handler_cls=EchoWebSocket)  # type: ignore[untyped-decorator, unused-ignore]
-        def decorated(self) -> None: ...
+        def decorated(self, room: str, number: str = "7") -> None: ...
 
     config = {
         "/": {"tools.websocket.max_message_size": 99},
@@ -135,7 +135,8 @@ def test_find_routes_of_cherrypy_by_config_by_decorator_and_below_a_section() ->
         ("/shop/ws", "EchoWebSocket", 99),
     ]
     assert {each.source for each in find_routes(tree)} == {"CherryPy"}
-    assert find_routes(tree.apps["/shop"])[0].path == "/decorated"
+    [decorated, *_] = find_routes(tree.apps["/shop"])
+    assert (decorated.path, decorated.sample) == ("/decorated", "/decorated/x")
 
 
 def test_find_routes_of_anything_else_is_none() -> None:

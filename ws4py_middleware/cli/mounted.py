@@ -16,6 +16,7 @@ view is asked.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -239,17 +240,28 @@ def _find_cherrypy(app: Any, prefix: str, behind: tuple[str, ...]) -> Iterator[M
     for path, section in app.config.items():
         if path.startswith("/"):
             found[path.rstrip("/")] = _settings_of(section)
-    for path, page in _find_pages(app.root):
+    pages = dict(_find_pages(app.root))
+    for path, page in pages.items():
         own = _settings_of(getattr(page, "_cp_config", {}))
         # What is written in a file has precedence.
         found[path] = own | found.get(path, {})
     for path in sorted(found):
         if path and "on" in found[path] and found[path]["on"]:
-            yield from _read_settings(path, found, prefix, behind)
+            # What the page handler takes are further parts of the path.
+            sample = path + "/x" * _count_required(pages.get(path))
+            yield from _read_settings(path, sample, found, prefix, behind)
+
+
+def _count_required(page: Any) -> int:
+    if page is None:
+        return 0
+    kinds = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = inspect.signature(page).parameters.values()
+    return sum(each.kind in kinds and each.default is each.empty for each in parameters)
 
 
 def _read_settings(
-    path: str, found: Mapping[str, dict[str, Any]], prefix: str, behind: tuple[str, ...]
+    path: str, sample: str, found: Mapping[str, dict[str, Any]], prefix: str, behind: tuple[str, ...]
 ) -> Iterator[MountedRoute]:
     from ..config import ConfigError
     from ..server.cherrypysettings import read_settings
@@ -265,7 +277,7 @@ def _read_settings(
     except ConfigError:
         # The engine says so when it starts, better than this could.
         handler, policy = WebSocket, Policy()
-    yield MountedRoute(prefix + path, handler, policy, "CherryPy", behind, prefix + path)
+    yield MountedRoute(prefix + path, handler, policy, "CherryPy", behind, prefix + sample)
 
 
 def _settings_of(section: Any) -> dict[str, Any]:

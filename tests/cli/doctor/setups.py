@@ -95,9 +95,12 @@ def make_setups(cert: str, key: str) -> dict[str, Setup]:
         "uwsgi that reloads": _make(
             f"--http-socket :8000 --threads 2 -w {app}", "sigterm_reloads", more=(*_UWSGI, "--master")
         ),
-        "a script": _make(f"{sys.executable} -m tests.cli.doctor.script", "no_routes", "drain_silent"),
+        "a script": _make(f"{sys.executable} -m tests.cli.doctor.script", "drain_silent"),
         "a script with a port of its own": _make(
-            f"{sys.executable} -m tests.cli.doctor.script 0", "no_routes", "listens_elsewhere", "drain_silent"
+            f"{sys.executable} -m tests.cli.doctor.script 0", "listens_elsewhere", "drain_silent"
+        ),
+        "a program of no WebSockets": _make(
+            f"{sys.executable} -m http.server {{port}}", "no_routes", "no_path"
         ),
         # --- the beginning ---------------------------------------------------------------------
         "no program": _make(f"gunicorm -k gthread {app}", "program_missing"),

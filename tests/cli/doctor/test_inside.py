@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.pages import CODE
 from ws4py_middleware.cli.doctor.running import look_inside
 
 _FLASK = """
@@ -80,6 +81,16 @@ def test_look_inside_of_frameworks(spec: str, folder: Path) -> None:
     )
     assert route.ping_interval == (20 if "config" in spec else 5)
     assert (facts.asgi, facts.manager, facts.patched, facts.backplane) == (False, False, False, False)
+
+
+def test_look_inside_of_a_program_finds_its_application(folder: Path) -> None:
+    for name in ("app", "application", "other"):
+        (folder / "program.py").write_text(f"from shop import create_app\n{name} = create_app()\n")
+        with look_inside(f"script:{folder}/program.py", []) as inspection:
+            routes = inspection.result().routes
+        assert [route.path for route in routes] == ([] if name == "other" else ["/live"])
+    with look_inside(f"script:{CODE}/cherrypy/app.py", []) as inspection:
+        assert [route.path for route in inspection.result().routes] == ["/chat"]
 
 
 def test_look_inside_sees_what_the_import_has_done(folder: Path) -> None:

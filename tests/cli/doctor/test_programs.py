@@ -180,6 +180,16 @@ def test_read_command_finds_the_settings_in_manage_py(tmp_path: Path) -> None:
     assert read(line).spec == "django:shop.settings"
 
 
+@pytest.mark.parametrize("guard", ['if __name__ == "__main__":', "if __name__ == '__main__':", "if True:"])
+def test_read_command_imports_a_script_only_if_that_starts_nothing(
+    guard: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("serve.py").write_text(f"app = None\n{guard}\n    app.run()\n")
+    expected = "" if "True" in guard else "script:serve.py"
+    assert read("python serve.py --port {port}").spec == read("python -m serve").spec == expected
+
+
 def test_programs_each_say_how_they_are_installed_and_end() -> None:
     for program in PROGRAMS.values():
         assert program.package

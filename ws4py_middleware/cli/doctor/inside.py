@@ -7,6 +7,7 @@ file: its standard output is the application's. A ``SPEC`` is one of
 ===========================  ==================================================================
 ``object:module:name``       as gunicorn and others have it; ``name()`` is called
 ``file:path:name``           a file, as ``uwsgi --wsgi-file``
+``script:path``              a program, which keeps what it starts behind ``if __name__ == "__main__"``
 ``flask:module``             as ``flask --app``
 ``django:settings.module``   the ``WSGI_APPLICATION`` of the settings
 ===========================  ==================================================================
@@ -115,12 +116,24 @@ def _load(spec: str) -> Any:
         case "file":
             path, _, attribute = name.rpartition(":")
             return getattr(_import_file(path), attribute)
+        case "script":
+            return _find_app(_import_file(name))
     called = name.endswith("()")
     found = import_object(name.removesuffix("()"))
     return found() if called else found
 
 
+def _find_app(module: Any) -> Any:
+    """Find the application of a program by the names that people give it."""
+    cherrypy: Any = sys.modules.get("cherrypy")
+    if cherrypy is not None and cherrypy.tree.apps:
+        return cherrypy.tree
+    names = ("app", "application")
+    return next((found for name in names if (found := getattr(module, name, None)) is not None), None)
+
+
 def _import_file(path: str) -> Any:
+    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     assert spec is not None
     assert spec.loader is not None

@@ -41,7 +41,7 @@ _START = {
     "program_missing": Kind(
         _BAD,
         "there is no program {program}",
-        "nothing of this name is on the PATH",
+        "nothing of this name is in this environment or on the PATH",
         "`pip install {package}`",
     ),
     "not_started": Kind(

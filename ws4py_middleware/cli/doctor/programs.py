@@ -166,6 +166,7 @@ PROGRAMS = {
 _OTHER = Program(name="", ending=_ON_EXIT)
 
 _APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?")
+_GUARD = re.compile(r"""^if __name__ == ["']__main__["']:""", re.MULTILINE)
 _MODULE = re.compile(r"[A-Za-z_][\w.]*")
 _ADDRESS = re.compile(r"(?:\S*:)?\d+")
 _UWSGI_SOCKETS = ("http", "http-socket", "http11-socket", "https", "socket", "s", "uwsgi-socket")
@@ -312,7 +313,7 @@ def _find_app(program: Program, head: list[str], rest: list[str]) -> tuple[str, 
         settings = settings or _read_settings(head[-1])
         return (f"django:{settings}", settings) if settings else ("", "the project")
     if not program.name:
-        return "", "the application"
+        return _find_script(rest)
     named = [word for word in rest if _APP.fullmatch(word)]
     if named:
         call = "()" if _has(rest, "--factory") and not named[-1].endswith(")") else ""
@@ -329,6 +330,18 @@ def _read_settings(path: str) -> str:
         text = Path(path).read_text("utf-8", "replace")
     found = re.search(r"""DJANGO_SETTINGS_MODULE["'], *["']([\w.]+)""", text)
     return found[1] if found else ""
+
+
+def _find_script(words: list[str]) -> tuple[str, str]:
+    """Find the file of a program in Python that can be imported without starting it."""
+    files = [word for word in words if word.endswith(".py")]
+    if words[:1] == ["-m"]:
+        files = [f"{name.replace('.', '/')}.py" for name in words[1:2]]
+    for name in files[:1]:
+        with contextlib.suppress(OSError):
+            if _GUARD.search(Path(name).read_text("utf-8", "replace")):
+                return f"script:{name}", name
+    return "", "the application"
 
 
 # --- uWSGI ---------------------------------------------------------------------------------------------

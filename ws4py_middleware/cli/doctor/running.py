@@ -26,6 +26,10 @@ __all__ = ["Running", "find_program", "free_port", "has_proc", "look_inside", "r
 #: Between two looks; seconds.
 _PAUSE = 0.02
 
+#: How often the same number of threads is to be seen in a row, and how long that is waited for; seconds.
+_SAMPLES = 5
+_SETTLE_TIME = 2.0
+
 #: How long an application may take to be imported; seconds.
 _IMPORT_TIME = 30.0
 
@@ -38,9 +42,8 @@ def free_port() -> int:
 
 
 def find_program(name: str) -> str | None:
-    """Find a program on the PATH, or beside this interpreter, where a virtual environment has its own."""
-    beside = os.path.dirname(sys.executable)
-    return shutil.which(name) or shutil.which(name, path=beside)
+    """Find a program: beside this interpreter, in whose environment the application is; or on the PATH."""
+    return shutil.which(name, path=os.path.dirname(sys.executable)) or shutil.which(name)
 
 
 def has_proc() -> bool:
@@ -80,10 +83,22 @@ class Running:
         return found
 
     def count_threads(self) -> int | None:
-        """Count the threads of all of its processes; ``None`` where that is not to be known."""
+        """
+        Count the threads of all of its processes, once those that begin or end have done so.
+
+        Returns:
+            ``None`` where that is not to be known.
+        """
         if not has_proc():
             return None
-        return sum(_count(f"/proc/{pid}/task") for pid in self.pids())
+        counts: list[int] = []
+
+        def is_settled() -> bool:
+            counts.append(sum(_count(f"/proc/{pid}/task") for pid in self.pids()))
+            return len(counts) > _SAMPLES and len(set(counts[-_SAMPLES:])) == 1
+
+        wait_until(is_settled, _SETTLE_TIME)
+        return counts[-1]
 
     def find_ports(self) -> list[tuple[str, int]]:
         """Return the addresses on which its processes listen."""

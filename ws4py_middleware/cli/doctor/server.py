@@ -204,10 +204,13 @@ def _choose_path(subject: Subject, command: Command, options: Options) -> bool:
 
 
 def _find_route(routes: Sequence[RouteFacts], path: str) -> RouteFacts | None:
+    path = path.partition("?")[0]
     for route in routes:
+        if path == route.sample:
+            return route
         adapter = Map([Rule(route.path, endpoint="")], merge_slashes=False).bind("")
         with contextlib.suppress(HTTPException, ValueError):
-            adapter.match(path.partition("?")[0], "GET")
+            adapter.match(path, "GET")
             return route
     return None
 
