@@ -59,3 +59,11 @@ def test_options_of_scripts_are_those_of_their_help(script: str) -> None:
             # What follows the options may be pytest's, which has short ones.
             if option.startswith("--"):
                 assert option.partition("=")[0] in shown, (page, arguments)
+
+
+def test_page_on_testing_has_each_folder_of_tests() -> None:
+    page = (ROOT / "docs" / "maintaining" / "testing.md").read_text(encoding="utf-8")
+    folders = {path.name for path in (ROOT / "tests").iterdir() if any(path.glob("*.py"))}
+    assert folders == set(
+        re.findall(r"`tests/(\w+)`", page.split("## Where a test belongs")[1].split("## ")[0])
+    )
