@@ -45,6 +45,7 @@ suppress_warnings = ["myst.header"]
 # --- Docstrings ------------------------------------------------------------------------------------
 
 autodoc_typehints = "signature"
+maximum_signature_line_length = 100  # of what is longer, each parameter has a line
 autodoc_member_order = "bysource"
 autodoc_default_options = {"inherited-members": True}
 autodoc_preserve_defaults = True

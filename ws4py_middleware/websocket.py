@@ -73,6 +73,8 @@ class WebSocket(InRooms):
     """
 
     #: What a peer of this class may cost; a route may say otherwise.
+    #:
+    #: :meta hide-value:
     policy: Policy = Policy()
 
     #: ws4py's next size to read; it read a header in two bytes. Whole reads are made here.

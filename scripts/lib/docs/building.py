@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"
 HTML = ROOT / "reports" / "docs"
+#: What the builders have read, and need not read again.
+TREES = HTML.with_name("docs-trees")
 
 
 class Built(NamedTuple):
@@ -21,24 +24,11 @@ class Built(NamedTuple):
 
 
 def run_sphinx(builder: str, output: Path, *options: str) -> Built:
-    # The trees that both builders read are the same, and lie beside what they write.
-    trees = HTML.with_name("docs-trees")
-    command = [
-        sys.executable,
-        "-m",
-        "sphinx",
-        "-q",
-        "-n",
-        "-W",
-        "--keep-going",
-        "-b",
-        builder,
-        "-d",
-        str(trees),
-    ]
+    strict = ("-q", "-n", "-W", "--keep-going")
+    command = [sys.executable, "-m", "sphinx", *strict, "-b", builder, "-d", str(TREES), *options]
     environ = {**os.environ, "WS4PY_MIDDLEWARE_PURE": "1", "NO_COLOR": "1"}
     done = subprocess.run(
-        [*command, "-d", str(trees), *options, str(DOCS), str(output)],
+        [*command, str(DOCS), str(output)],
         cwd=ROOT,
         env=environ,
         stdout=subprocess.PIPE,
@@ -46,6 +36,8 @@ def run_sphinx(builder: str, output: Path, *options: str) -> Built:
         text=True,
         check=False,
     )
+    if done.returncode != 0:
+        shutil.rmtree(TREES, ignore_errors=True)  # what has warned once would be silent the next time
     return Built(done.returncode == 0, done.stdout)
 
 
