@@ -39,8 +39,8 @@ def find_left_out(module_name: str, options: str) -> set[str]:
     """Return what a directive does not show, of a module and of its classes."""
     given = {name: set(re.split(", *", words)) for name, words in re.findall(r":(\S+):(?: (.*))?", options)}
     left_out = given.get("exclude-members", set())
-    if given["members"] != {""}:
-        left_out |= {*import_module(module_name).__all__} - given["members"]
+    if given.get("members") != {""}:
+        left_out |= {*import_module(module_name).__all__} - given.get("members", set())
     return left_out
 
 

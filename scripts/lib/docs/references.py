@@ -254,7 +254,7 @@ def leave_out(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: 
     if what == "module" and isinstance(obj, type) and obj.__module__.partition(".")[0] != PACKAGE:
         return True
     class_name = app.env.temp_data.get("autodoc:class")
-    if what != "class" or not class_name:
+    if what not in ("class", "exception") or not class_name:
         return None
     cls = look_up(class_name, import_module(app.env.temp_data["autodoc:module"]))
     return is_told_elsewhere(cls, name) or None
