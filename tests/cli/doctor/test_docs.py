@@ -45,6 +45,7 @@ def plain(text: str) -> str:
 
 def run(*words: str) -> str:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "WS4PY_MIDDLEWARE_PURE": ""}
+    env.pop("COLUMNS", None)  # the page is as wide as it is
     command = [sys.executable, "-m", "ws4py_middleware", "doctor", *words]
     done = subprocess.run(
         command, cwd=FOLDER, env=env, capture_output=True, text=True, timeout=100, check=False

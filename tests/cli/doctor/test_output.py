@@ -173,7 +173,15 @@ def test_print_reports_of_several_has_a_table_and_what_is_not_good() -> None:
     assert lines[2].split()[2:] == ["yes", "-", "-", "-", "-", "-", "BAD", "warn"]
     assert lines[3] == "waitress-serve app:app"
     assert lines[-1] == "1 problem; 1 warning"
-    assert build_matrix([])
+
+
+def test_build_matrix_fits_into_a_small_terminal() -> None:
+    console = Console(width=80, record=True, markup=False, file=io.StringIO())
+    console.print(build_matrix(make_reports()))
+    shown = console.export_text()
+    assert "…" not in shown
+    assert "SIGTERM" in shown
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_is_healthy_with_and_without_warnings() -> None:

@@ -55,10 +55,10 @@ def _matters(finding: Finding) -> bool:
 
 def build_matrix(reports: Sequence[Report]) -> RenderableType:
     """Build the table of several reports: a line each, and what works."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column("server", no_wrap=True)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("server", overflow="fold")
     for title in _COLUMNS:
-        table.add_column(title)
+        table.add_column(title, no_wrap=True)
     for report in reports:
         cells = []
         for codes in _COLUMNS.values():
