@@ -43,7 +43,9 @@ def run_sphinx(builder: str, output: Path, *options: str) -> Built:
 
 def build(*, fresh: bool = False) -> Built:
     """Build the HTML; what has not changed is kept, unparsed and without what Sphinx had to say of it."""
-    return run_sphinx("html", HTML, "-j", "auto", *(["-E", "-a"] if fresh else []))
+    for folder in (HTML, TREES) if fresh else ():
+        shutil.rmtree(folder, ignore_errors=True)
+    return run_sphinx("html", HTML, "-j", "auto")
 
 
 def try_prompts() -> Built:
