@@ -36,8 +36,7 @@ class PlainSocket:
 
         Raises:
             OSError: The connection is lost (``ConnectionResetError`` and the like) or closed. A TLS error
-            is an
-                :exc:`OSError` too.
+                is an :exc:`OSError` too.
         """
         try:
             return self.sock.recv(size)

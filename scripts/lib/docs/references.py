@@ -32,11 +32,6 @@ from scripts.lib.docs.names import PACKAGE, find_modules, is_told_elsewhere
 
 #: In annotations, what is not in the environment of whoever builds the documentation.
 ABSENT: Any = object()
-#: A docstring's indentation; what it says instead.
-REPAIRED = (
-    "A TLS error\n    is an\n        :exc:`OSError` too.",
-    "A TLS error\n        is an :exc:`OSError` too.",
-)
 #: What Napoleon is needed for.
 SECTIONS = ("Args:", "Returns:", "Raises:")
 
@@ -245,10 +240,6 @@ def show_signature(
     return signature and signature.replace("<factory>", "..."), returned
 
 
-def repair(app: Sphinx, what: str, name: str, obj: object, options: object, lines: _Lines) -> None:
-    lines[:] = "\n".join(lines).replace(*REPAIRED).split("\n")
-
-
 def leave_out(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: object) -> bool | None:
     """Leave out what is another library's, and what is inherited and has its place elsewhere."""
     if what == "module" and isinstance(obj, type) and obj.__module__.partition(".")[0] != PACKAGE:
@@ -292,7 +283,6 @@ def link_in_site(app: Sphinx, docname: str, source: list[str]) -> None:
 def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_post_transform(PythonNames)
     app.connect("autodoc-process-signature", show_signature)
-    app.connect("autodoc-process-docstring", repair, priority=300)
     app.connect("autodoc-process-docstring", keep_lines, priority=400)
     app.connect("autodoc-process-docstring", restore_lines, priority=600)
     app.connect("autodoc-skip-member", leave_out)
