@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -63,9 +64,9 @@ class Served:
         except OSError:
             return ""
 
-    def connect(self) -> ClientConnection:
+    def connect(self, path: str = "/up") -> ClientConnection:
         scheme = "wss" if self.tls else "ws"
-        return connect(f"{scheme}://localhost:{self.port}/up", ssl=self.tls)
+        return connect(f"{scheme}://localhost:{self.port}{path}", ssl=self.tls)
 
 
 @contextlib.contextmanager
@@ -134,20 +135,44 @@ def test_serve_answers_with_the_error_until_it_is_mended(folder: Path) -> None:
         wait_for(lambda: served.get() == "mended", 20, "the mended page")
 
 
-def test_serve_over_tls_without_reload_ends_with_1001(folder: Path) -> None:
+@pytest.mark.parametrize("name", ["shop:app", "ashop:app"])
+def test_serve_watches_the_configuration(folder: Path, name: str) -> None:
+    config = folder / "routes.toml"
+    config.write_text('"/low" = "shop:Upper"\n')
+    with serve(folder, name, "--config", "routes.toml") as served:
+
+        def is_noticed() -> bool:
+            # Again and again: Werkzeug answers before it has looked at what is to be watched.
+            config.write_text("routes = [\n")
+            return "routes.toml: it is no TOML" in served.log.read_text()
+
+        wait_for(is_noticed, 20, "the error")
+        assert "etected change" in served.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "page"), [((), "404 There are only WebSocket routes here."), (("ashop:app",), "async")]
+)
+def test_serve_over_tls_without_reload_ends_with_1001(folder: Path, name: tuple[str, ...], page: str) -> None:
     cert, key = (str(path) for path in certificates()[:2])
-    with serve(folder, "--no-reload", "--cert", cert, "--key", key, tls=True) as served:
-        assert served.get().startswith("404 There are only WebSocket routes here.")
+    with serve(folder, *name, "--no-reload", "--cert", cert, "--key", key, tls=True) as served:
+        assert served.get().startswith(page)
         with served.connect() as peer:
             served.process.send_signal(signal.SIGTERM)
             assert close_code(peer) == 1001
         assert served.process.wait(20) == 0
+        assert "\x1b" not in served.log.read_text(), "no colour in a file"
 
 
-def test_serve_says_when_the_address_is_taken(folder: Path) -> None:
-    with serve(folder, "--no-reload") as served, serve(folder, "--port", str(served.port)) as second:
-        assert second.process.wait(20) == 1
-        assert f"Port {served.port} is in use" in second.log.read_text()
+@pytest.mark.parametrize(
+    "arguments", [("shop:app",), ("ashop:app",), ("ashop:app", "--no-reload")], ids=" ".join
+)
+def test_serve_says_when_the_address_is_taken(folder: Path, arguments: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with serve(folder, *arguments, "--port", port) as second:
+            assert second.process.wait(20) == 1
+            assert "in use" in second.log.read_text()
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,12 @@ import functools
 import json
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
 
-from ..config import ConfigError, import_object, websockets_from_config
+from ..config import ConfigError, find_file, import_object, websockets_from_config
 
 __all__ = ["ApplicationError", "Wanted", "application_options"]
 
@@ -44,6 +45,11 @@ class Wanted:
     def title(self) -> str:
         """What it is called in a sentence."""
         return self.app or self.config or "the routes"
+
+    @property
+    def files(self) -> list[Path]:
+        """What it is made of beside modules."""
+        return [] if self.config is None else [find_file(Path(self.config)).absolute()]
 
     def load(self) -> Any:
         """

@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-__all__ = ["err", "out", "write_json"]
+__all__ = ["err", "has_colour", "out", "write_json"]
 
 #: How wide tables are where nobody says how wide the output is; characters.
 _PIPE_WIDTH = 100
@@ -30,6 +30,11 @@ def out() -> Console:
 def err() -> Console:
     """Return the console of the standard error: progress, hints, what went wrong."""
     return _make(stderr=True)
+
+
+def has_colour() -> bool:
+    """Tell whether other people's logs, which are on the standard error, may have colours."""
+    return err().is_terminal and not err().no_color
 
 
 def write_json(value: Any) -> None:

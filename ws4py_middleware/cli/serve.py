@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import signal
 import sys
 import traceback
@@ -23,6 +25,8 @@ __all__ = ["make_asgi", "serve"]
 
 #: Where :func:`make_asgi` finds the application, in the processes that uvicorn starts at each reload.
 WANTED = "WS4PY_MIDDLEWARE_SERVE"
+
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 _FILE = click.Path(exists=True, dir_okay=False)
 
@@ -63,7 +67,7 @@ def serve(wanted: Wanted, host: str, port: int, reload: bool, cert: str | None, 
     tls = (cert, key or cert) if cert else None
     if is_asgi(app):
         return _serve_asgi(wanted, host, port, reload, tls)
-    return _serve_wsgi(app, host, port, reload, tls, files)
+    return _serve_wsgi(app, host, port, reload, tls, [*files, *map(str, wanted.files)])
 
 
 def make_asgi() -> Any:
@@ -76,29 +80,41 @@ def _serve_wsgi(
     app: Any, host: str, port: int, reload: bool, tls: tuple[str, str] | None, files: list[str]
 ) -> int:
     configure_logger()
-    # Without a handler the process would be gone at once, and the peers without a Close frame.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    run_simple(
-        host, port, app, threaded=True, use_reloader=reload, extra_files=files, ssl_context=tls or None
-    )
+    if not console.has_colour():
+        logging.getLogger("werkzeug").addFilter(_without_colour)
+    _end_in_order()
+    run_simple(host, port, app, threaded=True, use_reloader=reload, extra_files=files, ssl_context=tls)
     return 0
+
+
+def _without_colour(record: logging.LogRecord) -> bool:
+    """Take the colours out, which Werkzeug gives to files, too."""
+    record.msg, record.args = _COLOUR.sub("", record.getMessage()), ()
+    return True
 
 
 def _serve_asgi(wanted: Wanted, host: str, port: int, reload: bool, tls: tuple[str, str] | None) -> int:
     with needs("uvicorn", "asgi", "serving an ASGI application"):
-        import uvicorn
+        from .reloading import run
     os.environ[WANTED] = wanted.dump()
     cert, key = tls or (None, None)
-    uvicorn.run(
+    _end_in_order()
+    return run(
         f"{__name__}:{make_asgi.__name__}",
-        factory=True,
+        watched=wanted.files,
+        reload=reload,
         host=host,
         port=port,
-        reload=reload,
         ssl_certfile=cert,
         ssl_keyfile=key,
+        use_colors=console.has_colour(),
     )
-    return 0
+
+
+def _end_in_order() -> None:
+    """Exit with 0 at SIGTERM; uvicorn raises it again when it is done, and Werkzeug has nothing for it."""
+    # Without a handler the process would be gone at once, and the peers without a Close frame.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
 def _introduce(wanted: Wanted, app: Any, address: str) -> None:
@@ -116,10 +132,11 @@ def _explain(error: ApplicationError) -> tuple[Callable[..., Iterable[bytes]], l
 
     What could not be imported is in no list of modules, so its files are those of the traceback.
     """
-    cause = error.__cause__ or error
-    text = "".join(traceback.format_exception(cause))
-    console.err().print(f"{error.message}\n{text}")
-    files = [frame.filename for frame in traceback.extract_tb(cause.__traceback__)]
+    cause = error.__cause__
+    # Where nothing of the application's has raised an exception, the message is all there is to say.
+    text = "\n".join([error.message, *(traceback.format_exception(cause) if cause else ())])
+    console.err().print(text)
+    files = [frame.filename for frame in traceback.extract_tb(cause.__traceback__)] if cause else []
     if isinstance(cause, SyntaxError) and cause.filename:
         files.append(cause.filename)
 

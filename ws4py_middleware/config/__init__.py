@@ -22,6 +22,7 @@ their applications bring contexts for the handlers: :mod:`.flask` and :mod:`.dja
 from __future__ import annotations
 
 from .errors import ConfigError
+from .files import find_file
 from .imports import import_object
 from .routes import Config, read_config, routes_from, websockets_from_config
 from .values import convert
@@ -30,6 +31,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "convert",
+    "find_file",
     "import_object",
     "read_config",
     "routes_from",

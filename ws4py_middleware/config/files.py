@@ -9,13 +9,21 @@ from typing import Any
 
 from .errors import ConfigError
 
-__all__ = ["find_line", "read_file"]
+__all__ = ["find_file", "find_line", "read_file"]
 
 #: Windows' editors put a mark in front of it.
 _ENCODING = "utf-8-sig"
 
 #: Where the configuration is in a pyproject.toml.
 _TABLE = ("tool", "ws4py_middleware")
+
+
+def find_file(path: Path) -> Path:
+    """Return the file that is meant: in a folder, its ``ws4py_middleware.toml`` or ``pyproject.toml``."""
+    if not path.is_dir():
+        return path
+    own = path / "ws4py_middleware.toml"
+    return own if own.exists() else path / "pyproject.toml"
 
 
 def read_file(path: Path) -> tuple[Mapping[str, Any], Path, tuple[str, ...]]:
@@ -31,9 +39,7 @@ def read_file(path: Path) -> tuple[Mapping[str, Any], Path, tuple[str, ...]]:
     Raises:
         ConfigError: There is no such file, it is no TOML, or has no table for us.
     """
-    if path.is_dir():
-        own = path / "ws4py_middleware.toml"
-        path = own if own.exists() else path / "pyproject.toml"
+    path = find_file(path)
     try:
         text = path.read_text(encoding=_ENCODING)
     except FileNotFoundError:
