@@ -77,6 +77,10 @@ def test_find_routes_of_what_is_mounted_has_the_prefix() -> None:
     inner = WebSocketMiddleware(site, {"/<int:number>": EchoWebSocket})
     app = DispatcherMiddleware(site, {"/shop": inner})
     assert [(each.path, each.sample) for each in find_routes(app)] == [("/shop/<int:number>", "/shop/1")]
+    assert paths(DispatcherMiddleware(site, {"/a": inner, "/b": inner})) == [
+        "/a/<int:number>",
+        "/b/<int:number>",
+    ]
 
 
 def test_find_routes_of_starlette_and_fastapi() -> None:

@@ -133,3 +133,10 @@ def test_what_is_wrong_is_named(folder: Path, arguments: list[str], text: str) -
     assert (result.returncode, result.stdout) == (2, "")
     assert text in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
+
+
+def test_what_the_application_prints_is_no_part_of_the_answer(folder: Path) -> None:
+    (folder / "chatty.py").write_text("from shop import app\nprint('hello')\n")
+    result = run(folder, "--json", "chatty:app")
+    assert (result.returncode, result.stderr) == (0, "hello\n")
+    assert len(json.loads(result.stdout)) == 2

@@ -157,12 +157,23 @@ class _Walk:
     """One look through an application, which may lead in circles."""
 
     def __init__(self) -> None:
-        self._seen: set[int] = set()
+        #: Applications, and under which prefix: one may be mounted more than once.
+        self._seen: set[tuple[int, str]] = set()
+        #: Those that are being looked at: who comes to one again has gone in a circle.
+        self._above: set[int] = set()
 
     def visit(self, app: Any, prefix: str, behind: tuple[str, ...], depth: int) -> Iterator[MountedRoute]:
-        if app is None or isinstance(app, type | str | int) or depth > _DEPTH or id(app) in self._seen:
+        if (
+            app is None
+            or isinstance(app, type | str | int)
+            or depth > _DEPTH
+            or (id(app), prefix) in self._seen
+        ):
             return
-        self._seen.add(id(app))
+        if id(app) in self._above:
+            return
+        self._seen.add((id(app), prefix))
+        self._above.add(id(app))
         if isinstance(app, WebSocketMiddleware | WebSocketASGI):
             yield from _read_router(app.router, prefix, type(app).__name__, behind)
         else:
@@ -170,6 +181,7 @@ class _Walk:
         behind = (*behind, _name(app))
         for where, inner in _find_inner(app):
             yield from self.visit(inner, prefix + where, behind, depth + 1)
+        self._above.discard(id(app))
 
 
 def _name(app: Any) -> str:

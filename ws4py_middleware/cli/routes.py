@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import sys
 from typing import Any
 
 import click
@@ -33,7 +35,9 @@ def routes(wanted: Wanted, show_all: bool, as_json: bool) -> int:
     The application is imported and nothing is started. The exit status is 0, or 1 where no route was found,
     or 2 where the application cannot be imported.
     """
-    found = find_routes(wanted.load())
+    # What its modules print is no part of the answer.
+    with contextlib.redirect_stdout(sys.stderr):
+        found = find_routes(wanted.load())
     if as_json:
         console.write_json([_as_json(route) for route in found])
     elif found:
