@@ -49,6 +49,32 @@ def test_requests_have_what_the_options_say(peer: Server) -> None:
     assert done.lines == ["Bearer x https://example.com chat.v1 http"]
 
 
+@pytest.mark.parametrize("option", ["--open-timeout", "--ping-interval", "--linger", "--wait"])
+@pytest.mark.parametrize("value", ["nan", "inf", "1e-300", "-1", "soon"])
+def test_a_time_is_one_that_can_be_waited_for(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["connect", "ws://127.0.0.1:1/", option, value])
+    assert ended.value.code == 2
+    assert "a number of seconds from 0.001 to 31536000" in " ".join(capsys.readouterr().err.split())
+
+
+def test_output_that_cannot_be_written_is_told(peer: Server) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*PROGRAM, "connect", f"{peer.ws_url}/echo"],
+            input=b"hi\n",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            cwd=ROOT,
+        )
+    assert done.returncode == 2
+    assert b"the output cannot be written: No space left on device" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
 def test_redirects_are_followed_when_asked_for(peer: Server) -> None:
     assert connect(f"{peer.ws_url}/moved").status == 3
     assert connect(f"{peer.ws_url}/moved", b"hi", max_redirects=1).lines == ["hi"]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 
-__all__ = ["CLIENT_OPTIONS", "client_options", "make_client_arguments", "parse_size"]
+__all__ = ["CLIENT_OPTIONS", "Seconds", "client_options", "make_client_arguments", "parse_size"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
+_MILLISECOND = 0.001
+_YEAR = 365 * 86400
 _FACTORS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
@@ -64,7 +67,29 @@ class Header(click.ParamType):  # type: ignore[type-arg]
         return name.strip(), rest.strip()
 
 
-_SECONDS = click.FloatRange(min=0)
+class Seconds(click.ParamType):  # type: ignore[type-arg]
+    """A time in seconds, from a millisecond to a year; 0, where that has a meaning."""
+
+    name = "seconds"
+
+    def __init__(self, *, zero: bool = True) -> None:
+        self.zero = zero
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds; neither ``nan`` nor ``inf`` is a time that a timer can wait for."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not (_MILLISECOND <= seconds <= _YEAR or (self.zero and seconds == 0)):
+            some = "0, or " if self.zero else ""
+            self.fail(
+                f"{value!r} is not {some}a number of seconds from {_MILLISECOND} to {_YEAR}", param, ctx
+            )
+        return seconds
+
+
+_SECONDS = Seconds()
 _FILE = click.Path(exists=True, dir_okay=False)
 
 #: In the order of ``--help``.

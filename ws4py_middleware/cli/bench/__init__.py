@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..console import err, out, write_json
-from ..options import Size, client_options, make_client_arguments
+from ..options import Seconds, Size, client_options, make_client_arguments
 from ..statuses import ABNORMAL, DONE, INTERRUPTED
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ _SPARE = 64
 @click.option(
     "-t",
     "--duration",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(zero=False),
     default=10.0,
     show_default=True,
     help="Seconds.",
@@ -71,7 +71,7 @@ _SPARE = 64
 @click.option(
     "-r",
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=1e6),
     help="Send so many messages a second, of all connections together; latency counts from when one was due.",
 )
 @click.option("--any-answer", is_flag=True, help="Take whatever comes for the answer; nothing is compared.")

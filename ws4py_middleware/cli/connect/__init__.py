@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from ..options import client_options, make_client_arguments
+from ..options import Seconds, client_options, make_client_arguments
 
 __all__ = ["connect"]
 
@@ -41,10 +41,10 @@ Exit status:
 @click.option("--json", "form", flag_value="json", help="Write each event as a line of JSON; exact.")
 @click.option("--raw", "form", flag_value="raw", help="Write messages as they are, nothing escaped.")
 @click.option("--count", type=click.IntRange(min=1), help="Close when so many messages have come.")
-@click.option("--wait", type=click.FloatRange(min=0, min_open=True), help="Close after so many seconds.")
+@click.option("--wait", type=Seconds(zero=False), help="Close after so many seconds.")
 @click.option(
     "--linger",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     help="At the end of the input, wait for answers until none has come for so many seconds. By default 1, "
     "or without end where --count or --wait says when to close.",
 )

@@ -156,8 +156,8 @@ class _Talk:
         self._begin_close(1001)
 
     def _begin_close(self, code: int = 1000, reason: str = "") -> None:
+        self.client.close(code, reason)  # it may refuse the code
         self.has_closed = True
-        self.client.close(code, reason)
 
     # --- what is typed ------------------------------------------------------------------------
 

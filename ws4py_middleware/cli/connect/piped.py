@@ -89,8 +89,11 @@ class _Talk:
                 await self.client.run()
                 await self._tell_closed()
                 await self.writer.finish()
-        except OSError:
+        except BrokenPipeError:
             self.status = PIPE_CLOSED
+            await self._leave()
+        except OSError as error:
+            self._fail(USAGE, f"the output cannot be written: {error.strerror}")
             await self._leave()
         finally:
             if timer is not None:
@@ -110,7 +113,8 @@ class _Talk:
                 payload = self._make_payload(line, number)
                 await self.client.send(payload, isinstance(payload, bytes))
         except ConnectionClosed:
-            self._fail(ABNORMAL, f"line {number} was not sent: the connection had ended")
+            why = describe_close(*self.client.ending)
+            self._fail(ABNORMAL, f"line {number} was not sent, for the connection had ended: {why}")
             return
         except ValueError as error:
             self._fail(USAGE, str(error))

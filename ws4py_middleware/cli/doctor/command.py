@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import click
 
 from .. import console
-from ..options import Header
+from ..options import Header, Seconds
 from . import server, site
 from .candidates import list_commands
 from .findings import Report, is_healthy
@@ -29,7 +29,7 @@ _APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?")
 #: How many servers are looked at at a time.
 _AT_ONCE = 2
 
-_SECONDS = click.FloatRange(min=0, min_open=True)
+_SECONDS = Seconds(zero=False)
 
 
 @click.command(
