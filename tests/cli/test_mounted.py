@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import cherrypy
@@ -110,10 +110,9 @@ class Page:
 
 
 @pytest.fixture
-def tool() -> Iterator[None]:
-    cherrypy.tools.websocket = WebSocketTool()
-    yield
-    del cherrypy.tools.websocket
+def tool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tool, and afterwards what was there before: examples bring one of their own."""
+    monkeypatch.setattr(cherrypy.tools, "websocket", WebSocketTool(), raising=False)
 
 
 @pytest.mark.usefixtures("tool")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import signal
 import socket
 import subprocess
@@ -56,12 +57,15 @@ class Served:
         """Return the page, or why there is none."""
         scheme = "https" if self.tls else "http"
         try:
-            with urllib.request.urlopen(f"{scheme}://localhost:{self.port}/", context=self.tls) as response:
-                return str(response.read().decode())
-        except urllib.error.HTTPError as error:
-            with error:
-                return f"{error.code} {error.read().decode()}"
-        except OSError:
+            try:
+                with urllib.request.urlopen(
+                    f"{scheme}://localhost:{self.port}/", context=self.tls
+                ) as response:
+                    return str(response.read().decode())
+            except urllib.error.HTTPError as error:
+                with error:
+                    return f"{error.code} {error.read().decode()}"
+        except (OSError, http.client.HTTPException):  # it is just starting again
             return ""
 
     def connect(self, path: str = "/up") -> ClientConnection:
