@@ -60,7 +60,7 @@ without that token in ``Connection``. Werkzeug's router, and so Flask, tells Web
 by those two, and answers an upgrade on an ordinary rule with 400. Where a plain GET gets 400, 404 or 426, the
 application is called once more with the request as it came: rules with ``websocket=True``, and other
 WebSocket libraries beside this one, see what they wait for. The handshake itself is always checked
-against the request as it came.
+against the request as it came. A middleware in another one answers with its routes, as a view does.
 
 Options
 =======
@@ -116,10 +116,11 @@ _NOT_FOUND = (400, 404, 426)
 class _Call:
     """An upgrade that the application is asked about."""
 
-    __slots__ = ("match", "middleware")
+    __slots__ = ("manager", "match", "middleware")
 
     def __init__(self, middleware: WebSocketMiddleware) -> None:
         self.middleware = middleware
+        self.manager = middleware.manager
         #: What :func:`upgrade` has been given last.
         self.match: Match | None = None
 
@@ -173,6 +174,11 @@ class WebSocketMiddleware:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         match = self.router.match(environ.get("PATH_INFO", ""))
+        outer = _current.get()
+        if match is not None and isinstance(outer, _Call):
+            # Another middleware, around this one, has hidden the upgrade and asks whether there is one.
+            outer.match, outer.manager = match, self.manager or outer.manager
+            return _Upgrade(match, waits=True)(environ, start_response)
         if "HTTP_UPGRADE" in environ:
             request = build_request(environ)
             if is_upgrade(request):
@@ -222,7 +228,7 @@ class WebSocketMiddleware:
                 return reply.send(start_response)  # somebody else's WebSocket
             # Before anything is taken, so that what fails here is still a 500.
             reply.close()
-            return _open(call.match, environ, start_response, request, self.manager, reply.headers)
+            return _open(call.match, environ, start_response, request, call.manager, reply.headers)
         return reply.send(functools.partial(start_closing, environ, start_response))
 
 
