@@ -1,4 +1,4 @@
-"""Certificates for ``localhost`` and ``example.com``, made once per process, and the contexts of both ends."""
+"""Certificates for ``localhost`` and ``example.com``, made once per process; contexts of both ends."""
 
 from __future__ import annotations
 
