@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.terminal import PROGRAM, Terminal
 from tests.servers import ROOT
 from ws4py_middleware.core.policy import Policy
 
@@ -109,6 +110,17 @@ def test_application_without_routes_is_told(folder: Path) -> None:
     assert (result.returncode, result.stdout) == (1, "")
     assert "No WebSocket routes were found in shop:site." in result.stderr
     assert "--route" in result.stderr
+
+
+def test_routes_in_a_terminal_are_coloured(folder: Path) -> None:
+    with Terminal([*PROGRAM, "routes", "shop:app"], folder=folder) as terminal:
+        terminal.wait()
+        assert terminal.status == 0
+        shown = terminal.lines
+    assert shown[0].startswith("path")
+    row = next(number for number, line in enumerate(shown) if line.startswith("/chat/<room>"))
+    assert terminal.screen.buffer[row][0].fg == "cyan"
+    assert "max_message_size = 64" in shown[row]
 
 
 @pytest.mark.parametrize(

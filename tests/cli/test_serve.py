@@ -19,6 +19,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from tests.cli.terminal import PROGRAM, Terminal
 from tests.servers import ROOT, certificates, client_context, free_port, wait_for
 
 WSGI = """
@@ -204,3 +205,15 @@ def test_serve_says_at_once_what_is_wrong(folder: Path, arguments: tuple[str, ..
     with serve(folder, *arguments) as served:
         assert served.process.wait(20) == 2
         assert text in " ".join(served.log.read_text().split())
+
+
+def test_serve_in_a_terminal_ends_quietly_with_ctrl_c(folder: Path) -> None:
+    port = free_port()
+    command = [*PROGRAM, "serve", "shop:app", "--port", str(port), "-r", "/up=shop:Upper"]
+    with Terminal(command, folder=folder) as terminal:
+        terminal.see("/up is shop:Upper")
+        with connect(f"ws://localhost:{port}/up") as peer:
+            terminal.interrupt()
+            assert close_code(peer) == 1001
+        assert terminal.status == 0
+        assert "Traceback" not in terminal.text
