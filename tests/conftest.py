@@ -5,8 +5,8 @@ that Ctrl-C is heard.
 The compiled build is tested where there is one (``scripts/build`` makes it), and the pure one with
 ``WS4PY_MIDDLEWARE_PURE=1``, or where nothing is compiled.
 
-``ci`` is for every run; ``full`` is what a release has to pass. Choose with
-``--hypothesis-profile=full`` or the environment variable ``HYPOTHESIS_PROFILE``.
+``ci`` is for every run; ``few`` for interpreters beside the first; ``full`` is what a release has to pass.
+Choose with ``--hypothesis-profile=full`` or the environment variable ``HYPOTHESIS_PROFILE``.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ pytest.register_assert_rewrite(
 _COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 settings.register_profile("ci", _COMMON, max_examples=200, derandomize=True)
+settings.register_profile("few", _COMMON, max_examples=50, derandomize=True)
 settings.register_profile("full", _COMMON, max_examples=10_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
