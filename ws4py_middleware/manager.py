@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import select
+import sys
 import threading
 from typing import Any
 
@@ -32,6 +33,12 @@ from .websocket import WebSocket
 __all__ = ["EPollPoller", "KQueuePoller", "SelectPoller", "WebSocketManager", "select"]
 
 logger = logging.getLogger("ws4py_middleware")
+
+#: How long a thread waits for the interpreter's lock until it asks the holder to let go: Python's own, and
+#: ours; seconds. What is compiled hardly ever lets go of it by itself, so under a flood the web server's
+#: threads pay this at each of their calls to the system, and it takes some sixty to let a client in.
+_PYTHONS_INTERVAL = 0.005
+_SWITCH_INTERVAL = 0.0005
 
 
 class WebSocketManager(Leading):
@@ -75,6 +82,8 @@ class WebSocketManager(Leading):
             if self.is_alive():
                 raise RuntimeError("the manager has been started already")
             self._open()
+            if sys.getswitchinterval() == _PYTHONS_INTERVAL:  # somebody who has set another one knows why
+                sys.setswitchinterval(_SWITCH_INTERVAL)
             self.running = True
             self.closing = False
             crew = Crew(self)

@@ -31,6 +31,20 @@ def echo(peer: Peer, text: str = "hello") -> None:
     assert peer.read() == text
 
 
+@pytest.mark.parametrize(("before", "after"), [(0.005, 0.0005), (0.02, 0.02), (0.0001, 0.0001)])
+def test_threads_share_the_interpreter_unless_somebody_has_said_how(before: float, after: float) -> None:
+    kept = sys.getswitchinterval()
+    sys.setswitchinterval(before)
+    manager = WebSocketManager()
+    try:
+        manager.start()
+        assert sys.getswitchinterval() == pytest.approx(after)
+    finally:
+        manager.stop()
+        manager.join(5)
+        sys.setswitchinterval(kept)
+
+
 # --- what it costs ----------------------------------------------------------------------------------
 
 
