@@ -33,6 +33,10 @@ def site(environ, start_response):
 
 broken = 7
 app = WebSocketMiddleware(site, {"/chat/<room>": Route(Chat, max_message_size=64), "/echo": echo})
+
+def create_app(limit):
+    return WebSocketMiddleware(site, {"/made": Route(Chat, max_message_size=limit)})
+
 asgi = WebSocketASGI(None, {"/later": Later, "/aecho": aecho}, ping_interval=5)
 """
 
@@ -100,6 +104,11 @@ def test_routes_of_asgi_and_of_options_are_json(folder: Path) -> None:
     assert intervals == [20.0, 7.0, 5.0, 5.0]
 
 
+def test_routes_of_what_a_factory_makes(folder: Path) -> None:
+    (found,) = read(folder, "shop:create_app(32)")
+    assert (found["path"], found["settings"]["max_message_size"]) == ("/made", 32)  # type: ignore[index]
+
+
 def test_routes_of_nothing_but_options(folder: Path) -> None:
     (found,) = read(folder, "--route", "/up=shop:Chat")
     assert (found["path"], found["source"]) == ("/up", "WebSocketMiddleware")
@@ -130,6 +139,10 @@ def test_routes_in_a_terminal_are_coloured(folder: Path) -> None:
         (["shop"], "'shop' is no import path"),
         (["shop:ap"], "module 'shop' has no 'ap'; did you mean 'app'?"),
         (["sho:app"], "there is no module 'sho'; did you mean 'shop'?"),
+        (
+            ["shop:create_app(limit)"],
+            "'shop:create_app(limit)' is no call of a factory: its arguments are to be",
+        ),
         (["shop:broken"], "shop:broken is 7; a WSGI or ASGI application is something to call"),
         (["raises:app"], "module 'raises' cannot be imported: ZeroDivisionError: division by zero"),
         (["-c", "wrong.toml"], "wrong.toml:2: routes"),

@@ -44,6 +44,9 @@ async def app(scope, receive, send):
         return
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"async"})
+
+def create_app(name):
+    return globals()[name]
 """
 
 
@@ -169,7 +172,8 @@ def test_serve_watches_the_configuration(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "page"), [((), "404 There are only WebSocket routes here."), (("ashop:app",), "async")]
+    ("name", "page"),
+    [((), "404 There are only WebSocket routes here."), (("ashop:create_app('app')",), "async")],
 )
 def test_serve_over_tls_without_reload_ends_with_1001(folder: Path, name: tuple[str, ...], page: str) -> None:
     cert, key = (str(path) for path in certificates()[:2])

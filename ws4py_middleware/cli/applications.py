@@ -1,5 +1,6 @@
 """
-The application that a command is about: ``module:app``, and the routes that are put in front of it.
+The application that a command is about: ``module:app`` or ``module:create_app()``, and the routes that are
+put in front of it.
 
 ::
 
@@ -21,7 +22,8 @@ from typing import Any
 
 import click
 
-from ..config import ConfigError, find_file, import_object, websockets_from_config
+from ..config import ConfigError, find_file, websockets_from_config
+from .factories import load_app
 
 __all__ = ["ApplicationError", "Wanted", "application_options"]
 
@@ -34,7 +36,7 @@ class ApplicationError(click.UsageError):
 class Wanted:
     """What the command line has said of the application."""
 
-    #: ``"module:app"``, or ``None``: there are only the routes.
+    #: ``"module:app"``, ``"module:create_app()"``, or ``None``: there are only the routes.
     app: str | None = None
     #: Path → ``"module:Handler"``.
     routes: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -53,23 +55,21 @@ class Wanted:
 
     def load(self) -> Any:
         """
-        Import the application, and put the routes in front of it.
+        Import the application or have it made, and put the routes in front of it.
 
         Returns:
             A WSGI or an ASGI application.
 
         Raises:
-            ApplicationError: It cannot be imported, or a route or the configuration is wrong. The cause is
-                what its module raised, if it did.
+            ApplicationError: It cannot be imported or made, or a route or the configuration is wrong. The
+                cause is what its module or its factory raised, if it did.
         """
         if "" not in sys.path:
             sys.path.insert(0, "")  # as python -m has it; the program's script does not
         try:
-            app: Any = import_object(self.app) if self.app else not_found
+            app: Any = load_app(self.app) if self.app else not_found
         except ValueError as error:
             raise ApplicationError(str(error)) from error.__cause__
-        if not callable(app):
-            raise ApplicationError(f"{self.app} is {app!r}; a WSGI or ASGI application is something to call")
         try:
             if self.config is not None:
                 app = websockets_from_config(app, self.config)
@@ -111,7 +111,7 @@ def _split(context: click.Context, parameter: click.Parameter, values: tuple[str
 def application_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the argument and options that make a :class:`Wanted`, its first argument."""
 
-    @click.argument("app", required=False, metavar="[MODULE:APP]")
+    @click.argument("app", required=False, metavar="[MODULE:APP | MODULE:FACTORY()]")
     @click.option(
         "-r",
         "--route",

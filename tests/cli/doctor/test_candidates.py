@@ -37,5 +37,7 @@ def test_list_commands_leaves_out_what_is_not_installed(monkeypatch: pytest.Monk
 
 def test_list_commands_of_a_factory_are_those_that_call_it() -> None:
     assert titles("shop:make()", asgi=True) == ["gunicorn -k asgi"]
+    workers = ["gunicorn -k sync", "gunicorn -k gthread", "gunicorn -k gevent"]
+    assert titles("shop:make('blue')", asgi=False) == [*workers, "ws4py-middleware serve"]
     [words] = [words for _, words in list_commands("shop:make()", asgi=True)]
     assert words == [sys.executable, "-m", "gunicorn", "-k", "asgi", "shop:make()"]

@@ -14,9 +14,9 @@ from flask import Flask
 from ws4py_middleware import EchoWebSocket
 from ws4py_middleware.config.flask import WebSockets
 
-def create_app():
+def create_app(interval=5):
     app = Flask(__name__)
-    app.config["WEBSOCKETS"] = {"/live": {"handler": EchoWebSocket, "ping_interval": 5}}
+    app.config["WEBSOCKETS"] = {"/live": {"handler": EchoWebSocket, "ping_interval": interval}}
     WebSockets(app)
     return app
 """
@@ -64,7 +64,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "spec", ["flask:shop", "object:shop:create_app()", "django:config", "file:{folder}/shop.py:create_app"]
+    "spec",
+    ["flask:shop", "object:shop:create_app(interval=5)", "django:config", "file:{folder}/shop.py:create_app"],
 )
 def test_look_inside_of_frameworks(spec: str, folder: Path) -> None:
     with look_inside(spec.format(folder=folder), [str(folder)]) as inspection:

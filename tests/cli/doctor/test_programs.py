@@ -90,6 +90,7 @@ def test_read_command_of_an_unknown_program_leaves_it_alone() -> None:
     [
         ("gunicorn -c conf.py shop.wsgi:make()", "object:shop.wsgi:make()"),
         ("gunicorn shop.wsgi", "object:shop.wsgi:application"),
+        ("gunicorn 'shop:make(\"a b\", debug=True)'", 'object:shop:make("a b", debug=True)'),
         ("uvicorn --factory shop:make", "object:shop:make()"),
         ("uwsgi --http :80 --module shop", "object:shop:application"),
         ("uwsgi --http :80 --wsgi-file /srv/shop.py --callable app", "file:/srv/shop.py:app"),

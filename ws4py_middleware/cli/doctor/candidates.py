@@ -34,7 +34,7 @@ def list_commands(app: str, *, asgi: bool) -> list[tuple[str, list[str]]]:
     List the commands that serve an application, by what is installed.
 
     Args:
-        app: ``"module:name"``.
+        app: ``"module:name"``, or ``"module:factory()"``.
         asgi: Whether it is an ASGI application.
 
     Returns:
@@ -45,9 +45,9 @@ def list_commands(app: str, *, asgi: bool) -> list[tuple[str, list[str]]]:
         for title, needed, words in (_ASGI if asgi else _WSGI)
         if all(find_spec(name) is not None for name in needed)
     ]
-    if app.endswith("()"):
+    if app.endswith(")"):
         # A factory: the others have other words for that, or none.
-        return [(title, words) for title, words in found if "gunicorn" in words]
+        return [(title, words) for title, words in found if {"gunicorn", "serve"} & {*words}]
     if not asgi and find_program("uwsgi") is not None:
         options = ["--master", "--threads", "2", "--hook-master-start"]
         ending = "unix_signal:15 gracefully_kill_them_all"

@@ -17,6 +17,7 @@ from ..options import Header, Seconds
 from . import server, site
 from .candidates import list_commands
 from .findings import Report, is_healthy
+from .programs import APP
 from .running import look_inside
 from .subject import Options
 from .tables import print_reports
@@ -24,7 +25,6 @@ from .tables import print_reports
 __all__ = ["doctor"]
 
 _URL = re.compile(r"(wss?|https?|wss?\+unix)://", re.IGNORECASE)
-_APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?")
 
 #: How many servers are looked at at a time.
 _AT_ONCE = 2
@@ -112,7 +112,7 @@ def _look_at_site(url: str, options: Options) -> Report:
 
 
 def _look_at_servers(words: Sequence[str], options: Options) -> Iterator[tuple[Report, str]]:
-    if len(words) > 1 or not _APP.fullmatch(words[0]):
+    if len(words) > 1 or not APP.fullmatch(words[0]):
         yield server.examine(words, options)
         return
     app = words[0]

@@ -5,7 +5,7 @@ What an application object says of itself; run in a process of its own, as an ap
 file: its standard output is the application's. A ``SPEC`` is one of
 
 ===========================  ==================================================================
-``object:module:name``       as gunicorn and others have it; ``name()`` is called
+``object:module:name``       as gunicorn and others have it; so are ``name()`` and ``name("test")``
 ``file:path:name``           a file, as ``uwsgi --wsgi-file``
 ``script:path``              a program, which keeps what it starts behind ``if __name__ == "__main__"``
 ``flask:module``             as ``flask --app``
@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from ... import _build
-from ...config import import_object
 from ...core.policy import Policy
 from ...functions import AsyncFunctionHandler, FunctionHandler
+from ..factories import load_app
 from ..mounted import MountedRoute, find_routes, is_asgi
 
 __all__ = ["Facts", "RouteFacts", "look"]
@@ -118,9 +118,7 @@ def _load(spec: str) -> Any:
             return getattr(_import_file(path), attribute)
         case "script":
             return _find_app(_import_file(name))
-    called = name.endswith("()")
-    found = import_object(name.removesuffix("()"))
-    return found() if called else found
+    return load_app(name)
 
 
 def _find_app(module: Any) -> Any:

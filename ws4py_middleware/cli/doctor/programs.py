@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["HOST", "PROGRAMS", "Command", "Program", "read_command"]
+__all__ = ["APP", "HOST", "PROGRAMS", "Command", "Program", "read_command"]
 
 HOST = "127.0.0.1"
 
@@ -165,7 +165,8 @@ PROGRAMS = {
 #: A program of which nothing is known.
 _OTHER = Program(name="", ending=_ON_EXIT)
 
-_APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?")
+#: An application as servers name it, or a factory.
+APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(.*\))?", re.DOTALL)
 _GUARD = re.compile(r"""^if __name__ == ["']__main__["']:""", re.MULTILINE)
 _MODULE = re.compile(r"[A-Za-z_][\w.]*")
 _ADDRESS = re.compile(r"(?:\S*:)?\d+")
@@ -314,7 +315,7 @@ def _find_app(program: Program, head: list[str], rest: list[str]) -> tuple[str, 
         return (f"django:{settings}", settings) if settings else ("", "the project")
     if not program.name:
         return _find_script(rest)
-    named = [word for word in rest if _APP.fullmatch(word)]
+    named = [word for word in rest if APP.fullmatch(word)]
     if named:
         call = "()" if _has(rest, "--factory") and not named[-1].endswith(")") else ""
         return f"object:{named[-1]}{call}", named[-1]
