@@ -131,6 +131,11 @@ def test_serve_reloads_and_sockets_are_told_to_come_back(folder: Path, name: str
 
         wait_for(lambda: answer() == "Hi All", 20, "the new handler")
         assert f"ws://127.0.0.1:{served.port}/up is shop:Upper" in served.log.read_text()
+        # The process that was started is not the one that serves, and has to tell that one.
+        with served.connect() as peer:
+            served.process.send_signal(signal.SIGTERM)
+            assert close_code(peer) == 1001
+        assert served.process.wait(20) == 0
 
 
 def test_serve_answers_with_the_error_until_it_is_mended(folder: Path) -> None:
@@ -140,6 +145,11 @@ def test_serve_answers_with_the_error_until_it_is_mended(folder: Path) -> None:
         assert "what = is this" in served.log.read_text()
         (folder / "shop.py").write_text(WSGI.replace("hello", "mended"))
         wait_for(lambda: served.get() == "mended", 20, "the mended page")
+        with served.connect() as peer:
+            served.process.send_signal(signal.SIGINT)
+            assert close_code(peer) == 1001
+        assert served.process.wait(20) == 0
+        assert "Traceback" not in served.log.read_text().rpartition("200 -")[2]
 
 
 @pytest.mark.parametrize("name", ["shop:app", "ashop:app"])

@@ -17,7 +17,7 @@ from werkzeug.serving import is_running_from_reloader, run_simple
 
 from .. import configure_logger
 from ..extras import needs
-from . import console
+from . import console, supervising
 from .applications import ApplicationError, Wanted, application_options, describe_nothing
 from .mounted import find_routes, is_asgi
 
@@ -46,7 +46,8 @@ def serve(wanted: Wanted, host: str, port: int, reload: bool, cert: str | None, 
 
     A WSGI application runs on Werkzeug's server, as under `flask run`; an ASGI one on uvicorn. The log has a
     line for each request and each connection. At a reload open WebSockets are closed with 1012, which
-    clients take for "come back". Production has better servers: gunicorn, or the one that you have.
+    clients take for "come back", and at the end with 1001. Production has better servers: gunicorn, or the
+    one that you have.
 
     The exit status is 0 after Ctrl-C and SIGTERM, 1 where the address cannot be had, and 2 where the
     application cannot be imported. When a reload finds an error, the server waits for the next change.
@@ -83,7 +84,9 @@ def _serve_wsgi(
     if not console.has_colour():
         logging.getLogger("werkzeug").addFilter(_without_colour)
     _end_in_order()
-    run_simple(host, port, app, threaded=True, use_reloader=reload, extra_files=files, ssl_context=tls)
+    if reload:
+        return supervising.run(app, host, port, files=files, tls=tls)
+    run_simple(host, port, app, threaded=True, ssl_context=tls)
     return 0
 
 
