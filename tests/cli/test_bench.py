@@ -121,6 +121,16 @@ def test_connections_that_cannot_be_opened_are_found(peer: Server) -> None:
     assert "2 connections failed: the server answered with 403 FORBIDDEN" in tell(result)
 
 
+@pytest.mark.parametrize(
+    ("size", "depth", "count"), [(125, 3, 4), (125, 10**6, 1025), (2**20, 64, 8), (2**24, 16, 1)]
+)
+def test_large_messages_are_the_same_bytes(size: int, depth: int, count: int) -> None:
+    run = Run(Plan("ws://x/", connections=1, size=size, depth=depth), {"max_message_size": 2**20})
+    payloads = {bytes(data) for _, data in run.payloads}
+    assert (len(run.payloads), len(payloads)) == (count, count)
+    assert {len(data) for data in payloads} == {size}
+
+
 # --- what is said --------------------------------------------------------------------------------------
 
 
@@ -183,6 +193,17 @@ def test_interrupted_program_tells_what_there_was(peer: Server) -> None:
         (["gopher://x"], 2, "the URL's scheme is 'gopher'"),
         (["ws://x", "-c", "0"], 2, "0 is not in the range"),
         (["ws://x", "-c", "999999999"], 2, "ulimit -n"),
+        (
+            ["ws://x", "-r", "nan"],
+            2,
+            "'nan' is no number of messages a second; that is more than 0, at most 1000000",
+        ),
+        (["ws://x", "-r", "inf"], 2, "'inf' is no number of messages a second"),
+        (["ws://x", "--rate=-5"], 2, "'-5' is no number of messages a second"),
+        (["ws://x", "-r", "0"], 2, "'0' is no number of messages a second"),
+        (["ws://x", "-r", "many"], 2, "'many' is no number of messages a second"),
+        (["ws://x", "-n", "16M", "-d", "1000"], 2, "would have 160,002 MiB on the way, and may have 1,024"),
+        (["ws://x", "-n", "0", "-d", "99999999"], 2, "MiB on the way, and may have 1,024"),
     ],
 )
 def test_no_measurement_is_told(
@@ -192,5 +213,5 @@ def test_no_measurement_is_told(
         main(["bench", *arguments])
     assert ended.value.code == status
     said = capsys.readouterr()
-    assert text in said.err
+    assert text in " ".join(said.err.split())
     assert said.out == ""

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,7 +20,7 @@ from ..options import Seconds, Size, client_options, make_client_arguments
 from ..statuses import ABNORMAL, DONE, INTERRUPTED
 
 if TYPE_CHECKING:
-    from .load import Result, Run
+    from .load import Plan, Result, Run
 
 __all__ = ["bench"]
 
@@ -36,6 +37,29 @@ Exit status:
 
 #: Descriptors that are not connections.
 _SPARE = 64
+
+#: Bytes that may be on the way, of all connections together; and what a message costs beside its own, about.
+_MOST = 1024**3
+_COST = 256
+
+_FASTEST = 1e6
+
+
+class _Rate(click.ParamType):  # type: ignore[type-arg]  # not before click 8.3
+    """Messages a second."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number; ``nan`` is neither too small nor too large for click's ranges."""
+        try:
+            rate = float(value)
+        except ValueError:
+            rate = math.nan
+        if not 0 < rate <= _FASTEST:
+            said = f"{value!r} is no number of messages a second; that is more than 0, at most {_FASTEST:.0f}"
+            self.fail(said, param, ctx)
+        return rate
 
 
 @click.command(epilog=_EPILOG)
@@ -71,7 +95,7 @@ _SPARE = 64
 @click.option(
     "-r",
     "--rate",
-    type=click.FloatRange(min=0, min_open=True, max=1e6),
+    type=_Rate(),
     help="Send so many messages a second, of all connections together; latency counts from when one was due.",
 )
 @click.option("--any-answer", is_flag=True, help="Take whatever comes for the answer; nothing is compared.")
@@ -93,6 +117,7 @@ def bench(ctx: click.Context, /, url: str, **options: Any) -> None:
     names = ("connections", "size", "depth", "duration", "binary", "rate", "any_answer")
     plan = Plan(url, **{name: options[name] for name in names})
     _make_room(plan.connections)
+    _check_memory(plan)
     try:
         run = Run(plan, arguments)
     except ValueError as error:
@@ -120,6 +145,16 @@ def _make_room(connections: int) -> None:
             "see ulimit -n"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _check_memory(plan: Plan) -> None:
+    """Refuse what would be queued here, whole, before the first answer comes."""
+    wanted = plan.connections * plan.depth * (plan.size + _COST)
+    if wanted > _MOST:
+        raise click.UsageError(
+            f"--connections {plan.connections}, --depth {plan.depth} and --size {plan.size} would have"
+            f" {wanted // 1024**2:,} MiB on the way, and may have {_MOST // 1024**2:,}; take less of one"
+        )
 
 
 def _watch(run: Run) -> Result:

@@ -37,6 +37,9 @@ _DIALERS = 16
 #: How often the pace is looked at; seconds.
 _TICK = 0.001
 
+#: What different messages may take up; bytes.
+_PAYLOADS_SIZE = 16 * 1024**2
+
 #: Most messages that are sent then; who is that late lets the answers be taken first.
 _BATCH = 1000
 
@@ -203,7 +206,8 @@ class Run:
             "max_message_size": max(arguments["max_message_size"], plan.size),
         }
         self.clients: list[_Client] = []
-        self._payloads = _make_payloads(plan)
+        #: What is sent, in turn.
+        self.payloads = _make_payloads(plan)
         # What cannot be sent shows here.
         self._make_client()
 
@@ -228,7 +232,7 @@ class Run:
 
     def _make_client(self) -> _Client:
         client = _Client(self.plan.url, **self.arguments)
-        client.prepare(self, self._payloads)
+        client.prepare(self, self.payloads)
         return client
 
     def _dial(self) -> tuple[_Client, int]:
@@ -324,12 +328,18 @@ class Run:
 
 
 def _make_payloads(plan: Plan) -> list[_Payload]:
-    """Make messages of which no two on the way are alike, as far as their size allows."""
+    """Make messages of which no two on the way of a connection are alike, as far as their size allows."""
     if plan.binary:
         base = os.urandom(plan.size)
     else:
-        base = "".join(random.choices(string.ascii_letters + string.digits, k=plan.size)).encode()
-    names = [b"%08x" % number for number in range(min(plan.depth, 1024) + 1)]
+        # Further back than deflate looks, so that it finds nothing twice.
+        block = "".join(
+            random.choices(string.ascii_letters + string.digits, k=min(plan.size, 65536))
+        ).encode()
+        base = (block * (plan.size // 65536 + 1))[: plan.size]
+    # A text is there twice. Where there is no room for more, messages are the same bytes.
+    fitting = _PAYLOADS_SIZE // max(1, plan.size if plan.binary else 2 * plan.size)
+    names = [b"%08x" % number for number in range(max(1, min(plan.depth + 1, 1025, fitting)))]
     # The last digits say most.
     messages = [name[max(0, 8 - plan.size) :] + base[min(8, plan.size) :] for name in names]
     return [(each if plan.binary else each.decode(), each) for each in messages]
