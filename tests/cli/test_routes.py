@@ -63,6 +63,18 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_routes_in_a_pipe_are_not_folded_however_long(folder: Path) -> None:
+    name = "Talk" * 60
+    (folder / "long.py").write_text(
+        f"from shop import Chat, Route, WebSocketMiddleware, site\nclass {name}(Chat): pass\n"
+        f"app = WebSocketMiddleware(site, {{'/a': Route({name}, origins=['http://{name}.example'])}})\n"
+    )
+    lines = run(folder, "long:app").stdout.splitlines()
+    assert len(lines) == 2
+    assert f"long:{name} " in lines[1]
+    assert f"http://{name}.example" in lines[1]
+
+
 def read(folder: Path, *arguments: str) -> list[dict[str, object]]:
     result = run(folder, "--json", *arguments)
     assert (result.returncode, result.stderr) == (0, "")

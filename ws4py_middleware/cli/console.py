@@ -2,6 +2,7 @@
 Where all output goes through: one console for results, one for everything else.
 
 Neither makes anything of ``[brackets]`` or ``:colons:`` in what it prints, and neither wraps lines of text.
+Tables are folded to the width of a terminal; in a pipe nothing is folded, however long.
 There is no colour in a pipe, nor with ``NO_COLOR`` in the environment.
 """
 
@@ -13,11 +14,15 @@ import os
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
-__all__ = ["err", "has_colour", "out", "write_json"]
+__all__ = ["err", "has_colour", "out", "print_table", "write_json"]
 
-#: How wide tables are where nobody says how wide the output is; characters.
+#: How wide sentences are where nobody says how wide the output is; characters.
 _PIPE_WIDTH = 100
+
+#: Wider than any table.
+_ENDLESS = 1_000_000
 
 
 @functools.cache
@@ -40,6 +45,17 @@ def has_colour() -> bool:
 def write_json(value: Any) -> None:
     """Write one line of JSON to the standard output; of ASCII, so that no terminal can take it amiss."""
     out().print(json.dumps(value))
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table; only in a terminal is folded what is too long for it."""
+    width = console.width
+    if not console.is_terminal:
+        console.width = _ENDLESS
+    try:
+        console.print(table)
+    finally:
+        console.width = width
 
 
 class _Console(Console):

@@ -41,7 +41,7 @@ def routes(wanted: Wanted, show_all: bool, as_json: bool) -> int:
     if as_json:
         console.write_json([_as_json(route) for route in found])
     elif found:
-        console.out().print(_as_table(found, show_all=show_all))
+        console.print_table(console.out(), _as_table(found, show_all=show_all))
     else:
         console.err().print(describe_nothing(wanted))
     return 0 if found else NOTHING

@@ -8,6 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..console import print_table
 from ..escaping import escape
 from .findings import Finding, Report
 from .kinds import Level
@@ -39,7 +40,7 @@ def print_reports(console: Console, reports: Sequence[Report], *, quiet: bool = 
         quiet: Leave out what is good.
     """
     if len(reports) > 1:
-        console.print(build_matrix(reports))
+        print_table(console, build_matrix(reports))
         # What is good is in there; what is not is told.
         quiet = True
     for report in reports:
@@ -53,7 +54,7 @@ def _matters(finding: Finding) -> bool:
     return finding.level in (Level.WARN, Level.BAD)
 
 
-def build_matrix(reports: Sequence[Report]) -> RenderableType:
+def build_matrix(reports: Sequence[Report]) -> Table:
     """Build the table of several reports: a line each, and what works."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("server", overflow="fold")
