@@ -144,10 +144,11 @@ class Leading(Registry):
     def _dispatch_other(self, fd: int) -> None:
         wake = self._wake_fds
         if wake is not None and fd == wake[0]:
-            with contextlib.suppress(BlockingIOError):
-                os.read(fd, 4096)
-            # Only now: who finds it still set has queued its work already, and that comes next.
-            self._woken = False
+            with self.lock:  # a byte that is read here was noted before
+                with contextlib.suppress(BlockingIOError):
+                    os.read(fd, 4096)
+                # Only now: who finds it still set has queued its work already, and that comes next.
+                self._woken = False
         elif fd in self._sinks:
             self._read_sink(fd)
         elif not self._read_other(fd):
@@ -385,6 +386,7 @@ class Leading(Registry):
     def _poke(self) -> None:
         with self.lock:
             if self._wake_fds is not None and not self._woken:
-                self._woken = True
                 with contextlib.suppress(BlockingIOError):
                     os.write(self._wake_fds[1], b"\0")
+                # Only now: a Ctrl-C may come in between, and what was noted and not written would wake nobody again.
+                self._woken = True

@@ -45,6 +45,31 @@ def test_threads_share_the_interpreter_unless_somebody_has_said_how(before: floa
         sys.setswitchinterval(kept)
 
 
+@pytest.mark.parametrize("when", ["before it is written", "when it was written"])
+def test_interrupted_wake_is_not_the_last(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    """Ctrl-C, while the main thread adds a connection: the signal's exception may be raised anywhere."""
+    manager = WebSocketManager()
+    manager.start()
+    write, interrupts = os.write, [KeyboardInterrupt]
+
+    def interrupted_write(fd: int, data: bytes) -> int:
+        if interrupts and data == b"\0" and when == "before it is written":
+            raise interrupts.pop()
+        count = write(fd, data)
+        if interrupts and data == b"\0":
+            raise interrupts.pop()
+        return count
+
+    pair = tcp_pair()
+    with pair[0], pair[1], pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
+        patch.setattr(os, "write", interrupted_write)
+        connect(manager, EchoWebSocket(), pair=lambda: pair)
+    ended = threading.Thread(target=manager.stop, daemon=True)
+    ended.start()
+    ended.join(5)
+    assert not manager.is_alive()
+
+
 # --- what it costs ----------------------------------------------------------------------------------
 
 
