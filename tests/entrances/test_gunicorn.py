@@ -48,7 +48,7 @@ def echo_all(peers: list[Peer], text: bytes) -> float:
     for peer in peers:
         peer.send(frame(TEXT, text))
     for peer in peers:
-        found = peer.read_frame()
+        found = peer.read_message()  # a slow machine is so slow that the server asks who is still there
         assert (found.opcode, found.payload) == (TEXT, text)
     return time.perf_counter() - began
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from tests.entrances.drains import wait_for_end
-from tests.promises.attacker import Peer, read_status, upgrade
+from tests.promises.attacker import Patience, Peer, read_status, upgrade
 from tests.promises.conftest import ALL, GEVENT, GTHREAD, SYNC, check_log
 from tests.promises.wire import TEXT, MiB, close_frame, frame
 from tests.servers import Server, child_pids, paused, start, wait_for
@@ -106,12 +106,14 @@ class Watched:
                     _say_hello(peer)
 
     def echo(self, bound: float = 1.0) -> float:
-        """Let a fresh client be echoed, within a bound; return the seconds it took."""
+        """Let a fresh client be echoed, within a bound (see :class:`.Patience`); return the seconds it took."""
+        patience = Patience(self.server)
         began = time.monotonic()
         with upgrade(self.server, timeout=10) as peer:
             peer.echo(b"is anybody there?")
             took = time.monotonic() - began
             _say_goodbye(peer)
+        bound *= patience.factor
         assert took <= bound, f"a fresh client was echoed after {took:.2f} s\n{self.server.log}"
         return took
 

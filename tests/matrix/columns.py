@@ -211,7 +211,7 @@ def try_descriptors(server: Server) -> str:
             peer.send(close_frame(1000))
             peer.expect_close(1000)
     with contextlib.suppress(AssertionError):
-        wait_for(lambda: server.fds() <= before)
+        wait_for(lambda: server.fds() <= before, 2 * GRACE)
     return f"{max(server.fds() - before, 0)} left"
 
 

@@ -131,14 +131,14 @@ def test_p04_bomb_in_fragments_stops_at_the_limit(fresh: Server) -> None:
 
 
 def test_p04_bomb_as_large_as_a_frame_may_be(fresh: Server) -> None:
-    """Compressed it fills the limit itself; bytearrays grow by an eighth beyond what they hold."""
+    """Compressed it fills the limit itself, and inflated once more; the heap is not quite empty before."""
     wire = frame(BINARY, make_bomb(980 * KiB), rsv=4, key=NO_KEY)
     assert 900 * KiB < len(wire) < LIMIT
     with Memory(fresh) as memory, upgrade(fresh, "/deflate", DEFLATE) as peer:
         peer.send(wire)
         peer.expect_close(1009)
     report(f"P4 {fresh.kind} 1 GiB", growth=memory.text)
-    assert memory.growth <= 2.5 * LIMIT
+    assert memory.growth <= 3 * LIMIT
 
 
 # --- at most 8 MiB -----------------------------------------------------------------------------------
