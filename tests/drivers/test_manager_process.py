@@ -61,9 +61,10 @@ def test_interrupted_wake_is_not_the_last(monkeypatch: pytest.MonkeyPatch, when:
         return count
 
     pair = tcp_pair()
-    with pair[0], pair[1], pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
+    with pair[0], pair[1], monkeypatch.context() as patch:
         patch.setattr(os, "write", interrupted_write)
-        connect(manager, EchoWebSocket(), pair=lambda: pair)
+        with pytest.raises(KeyboardInterrupt):
+            connect(manager, EchoWebSocket(), pair=lambda: pair)
     ended = threading.Thread(target=manager.stop, daemon=True)
     ended.start()
     ended.join(5)

@@ -106,7 +106,7 @@ class Watched:
                     _say_hello(peer)
 
     def echo(self, bound: float = 1.0) -> float:
-        """Let a fresh client be echoed, within a bound (see :class:`.Patience`); return the seconds it took."""
+        """Let a fresh client be echoed, within a bound (and some patience); return the seconds it took."""
         patience = Patience(self.server)
         began = time.monotonic()
         with upgrade(self.server, timeout=10) as peer:
