@@ -388,5 +388,5 @@ class Leading(Registry):
             if self._wake_fds is not None and not self._woken:
                 with contextlib.suppress(BlockingIOError):
                     os.write(self._wake_fds[1], b"\0")
-                # Only now: if a Ctrl-C came in between, what is noted and not written would wake nobody again.
+                # Only now: what a Ctrl-C in between had left noted, and not written, would wake nobody again.
                 self._woken = True
