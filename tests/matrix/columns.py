@@ -201,18 +201,23 @@ def wait_until_idle(server: Server) -> None:
 
 def try_descriptors(server: Server) -> str:
     """Descriptors that are left when some clients have closed and others have vanished."""
-    before = count_at_rest(server)
-    with contextlib.ExitStack() as stack:
-        peers = [stack.enter_context(connect(server)) for _ in range(20)]
-        for peer in peers:
-            peer.echo()
-        assert server.fds() >= before + 20
-        for peer in peers[::2]:
-            peer.send(close_frame(1000))
-            peer.expect_close(1000)
-    with contextlib.suppress(AssertionError):
-        wait_for(lambda: server.fds() <= before, 2 * GRACE)
-    return f"{max(server.fds() - before, 0)} left"
+    count, held = 20, 0
+    for _ in range(10):
+        before = count_at_rest(server)
+        with contextlib.ExitStack() as stack:
+            peers = [stack.enter_context(connect(server)) for _ in range(count)]
+            for peer in peers:
+                peer.echo()
+            held = server.fds() - before
+            for peer in peers[::2]:
+                peer.send(close_frame(1000))
+                peer.expect_close(1000)
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda before=before: server.fds() <= before, 2 * GRACE)  # type: ignore[misc]
+        if held >= count:
+            return f"{max(server.fds() - before, 0)} left"
+        # hypercorn keeps a connection for a while; those of the columns before were still counted.
+    raise AssertionError(f"{count} clients have {held} descriptors")
 
 
 def try_log(server: Server) -> str:
