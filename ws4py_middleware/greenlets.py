@@ -69,8 +69,8 @@ class _GreenletWaiter:
     def set(self) -> None:
         self._manager._in_hub(self._event.set)
 
-    def wait(self, timeout: float | None = None) -> object:
-        return self._event.wait(timeout)
+    def wait(self, timeout: float | None = None) -> bool:
+        return bool(self._event.wait(timeout))
 
 
 class GreenletManager(Leading):

@@ -28,7 +28,8 @@ _Waker = TypeVar("_Waker", bound=Waker)
 class Waiter(Waker, Protocol):
     """An event of the thread or greenlet that waits."""
 
-    def wait(self, timeout: float | None = None) -> object: ...
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set; return whether it is, and the time is not over, whoever keeps that."""
 
 
 class Inbox:

@@ -139,8 +139,8 @@ class Link(Incoming):
                 if self.released:
                     return True
                 waiter = self._add_waiter()
-            waiter.wait(None if deadline is None else max(deadline - monotonic(), 0))
-            if deadline is not None and monotonic() >= deadline:
+            in_time = waiter.wait(None if deadline is None else max(deadline - monotonic(), 0))
+            if deadline is not None and not in_time:
                 return self.released
 
     def terminate(self) -> None:
@@ -313,10 +313,10 @@ class Link(Incoming):
             if waiter is None:
                 return message
             try:
-                waiter.wait(None if deadline is None else max(deadline - monotonic(), 0))
+                in_time = waiter.wait(None if deadline is None else max(deadline - monotonic(), 0))
             finally:
                 inbox = self._forget_waiter(waiter)
-            if deadline is not None and not (inbox or inbox.ended) and monotonic() >= deadline:
+            if deadline is not None and not (in_time or inbox or inbox.ended):
                 raise TimeoutError(f"no message within {timeout:g} s")
 
     def _take_message(self, make_waiter: Callable[[], _Waker]) -> tuple[Message | None, _Waker | None]:

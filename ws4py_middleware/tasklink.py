@@ -81,7 +81,7 @@ class TaskWaiter:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._thread = get_ident()
-        self._future: asyncio.Future[None] = self._loop.create_future()
+        self._future: asyncio.Future[bool] = self._loop.create_future()
 
     def set(self) -> None:
         """Wake the task."""
@@ -91,15 +91,15 @@ class TaskWaiter:
             with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits any more
                 self._loop.call_soon_threadsafe(self._wake)
 
-    def _wake(self) -> None:
+    def _wake(self, in_time: bool = True) -> None:
         if not self._future.done():
-            self._future.set_result(None)
+            self._future.set_result(in_time)
 
-    async def wait(self, timeout: float | None = None) -> None:
-        """Wait until it is set, or the time is over."""
-        alarm = None if timeout is None else self._loop.call_later(timeout, self._wake)
+    async def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, or the time is over by the loop's clock; return whether it was set."""
+        alarm = None if timeout is None else self._loop.call_later(timeout, self._wake, False)
         try:
-            await self._future
+            return await self._future
         finally:
             if alarm is not None:
                 alarm.cancel()
@@ -383,10 +383,10 @@ class TaskLink(_LoopsLink):
             if waiter is None:
                 return message
             try:
-                await waiter.wait(None if deadline is None else max(deadline - monotonic(), 0))
+                in_time = await waiter.wait(None if deadline is None else max(deadline - monotonic(), 0))
             finally:
                 inbox = self._forget_waiter(waiter)
-            if deadline is not None and not (inbox or inbox.ended) and monotonic() >= deadline:
+            if deadline is not None and not (in_time or inbox or inbox.ended):
                 raise TimeoutError(f"no message within {timeout:g} s")
 
 

@@ -37,9 +37,9 @@ class ThreadWaiter:
         with contextlib.suppress(RuntimeError):  # it was set before
             self._lock.release()
 
-    def wait(self, timeout: float | None = None) -> object:
-        """Wait to be woken."""
-        return self._lock.acquire(timeout=-1 if timeout is None else timeout)
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait to be woken; return whether that came in time."""
+        return bool(self._lock.acquire(timeout=-1 if timeout is None else timeout))
 
 
 class _EPoll(EPollPoller):

@@ -96,6 +96,28 @@ def work(ws: WebSocket) -> None:
     timer.join()
 
 
+def wait(ws: WebSocket) -> None:
+    """Ask who says nothing for half a minute; leave when that was three times."""
+    for _ in range(3):
+        try:
+            for message in iter(lambda: ws.receive(timeout=30), None):
+                ws.send(f"{message}!")
+            return
+        except TimeoutError:
+            ws.send("are you there?")
+
+
+async def await_message(ws: AsyncWebSocket) -> None:
+    """Do the same, as a task."""
+    for _ in range(3):
+        try:
+            while (message := await ws.receive(timeout=30)) is not None:
+                await ws.send(f"{message}!")
+            return
+        except TimeoutError:
+            await ws.send("are you there?")
+
+
 async def whisper(ws: AsyncWebSocket, word: str = "") -> None:
     async for message in ws:
         await ws.send(f"{message}{word}".lower())
@@ -156,10 +178,13 @@ ROUTES: dict[str, Any] = {
     "/broken": Broken,
     "/shout": shout,
     "/work": work,
+    "/wait": wait,
 }
 
 wsgi = WebSocketMiddleware(page, ROUTES, **POLICY)
 members = WebSocketMiddleware(page, {"/facts/<room>": Facts}, authorize=members_only)
 asgi = WebSocketASGI(
-    asgi_page, {**ROUTES, "/late": Late, "/whisper": whisper, "/async-echo": AsyncEcho}, **POLICY
+    asgi_page,
+    {**ROUTES, "/late": Late, "/whisper": whisper, "/await": await_message, "/async-echo": AsyncEcho},
+    **POLICY,
 )

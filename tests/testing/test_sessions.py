@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,29 @@ def test_message_that_does_not_come_is_told_with_what_has_come(client: WebSocket
     )
     assert isinstance(failure.value, AssertionError)
     assert isinstance(failure.value, TimeoutError)
+
+
+@pytest.mark.parametrize(("app", "path"), [(site.wsgi, "/wait"), (site.asgi, "/wait"), (site.asgi, "/await")])
+def test_receive_of_a_function_waits_by_the_clock(app: Any, path: str) -> None:
+    # However busy the machine is, the clock waits for the handler's thread, and that one for the clock alone.
+    with WebSocketTestClient(app, clock=VirtualClock(patience=60)) as client:
+        began = client.clock()
+        ws = client.connect(path)
+        client.clock.advance(29)
+        ws.send("yes")
+        assert ws.receive() == "yes!"
+        client.clock.advance(29.5)  # from that message on
+        assert ws.receive_waiting() == []
+        client.clock.advance(0.5)
+        assert ws.receive_waiting() == ["are you there?"]
+        client.clock.advance(30)
+        assert ws.receive_waiting() == ["are you there?"]
+        assert client.clock() - began == pytest.approx(29 + 30 + 30)
+        ws.send("for a moment")
+        assert ws.receive() == "for a moment!"
+        client.clock.advance(3600)
+        assert ws.receive() == "are you there?"
+        ws.expect_close(1000)
 
 
 def test_end_in_place_of_a_message_is_told_with_its_code(client: WebSocketTestClient) -> None:

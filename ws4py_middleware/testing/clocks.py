@@ -70,6 +70,10 @@ class Clock(ABC):
         """Say, from any thread, that there is something to do."""
         return
 
+    def park(self, number: int) -> None:
+        """Say that so many threads more, or less, wait for this clock, or for what somebody else does."""
+        return
+
     def attach(self, actor: Actor) -> None:
         """Let somebody take part."""
         self._actors.append(actor)
@@ -101,7 +105,7 @@ class VirtualClock(Clock):
     seconds later, at once.
 
     Threads are the exception, such as those of handlers that are functions: they run in real time, and are
-    waited for in real time.
+    waited for in real time. How long such a handler waits in ``receive(timeout=...)`` goes by this clock.
 
     Args:
         patience: How long a thread may be at work before the clock moves on all the same; real seconds.
@@ -120,6 +124,7 @@ class VirtualClock(Clock):
         self._now = float(round(time.monotonic()))
         self._bell = threading.Condition()
         self._rung = False
+        self._parked = 0
 
     def __call__(self) -> float:
         """Return the time."""
@@ -141,14 +146,17 @@ class VirtualClock(Clock):
     def run(self, done: Callable[[], bool], timeout: float) -> bool:
         """Let things happen; when nothing does, move on to the next deadline."""
         limit = self._now + timeout
-        until = time.monotonic() + self.patience
+        until = others_until = time.monotonic() + self.patience
         while True:
             self._rest(until, done)
             if done():
                 return True
-            if self._wait_others(until):
-                until = time.monotonic() + self.patience
+            began = time.monotonic()
+            if self._wait_others(others_until):
+                until = others_until = time.monotonic() + self.patience
                 continue
+            # Those that are known to be at work are not to suffer for those that may be.
+            until += time.monotonic() - began
             when = self._next()
             if self._now >= limit and (when is None or when > limit + _BLUR):
                 return False
@@ -159,6 +167,11 @@ class VirtualClock(Clock):
         with self._bell:
             self._rung = True
             self._bell.notify_all()
+
+    def park(self, number: int) -> None:
+        """Say that so many threads more, or less, wait for this clock, or for what somebody else does."""
+        with self._bell:
+            self._parked += number
 
     def _next(self) -> float | None:
         times = [when for actor in self._actors if (when := actor.next_deadline()) is not None]
@@ -179,7 +192,7 @@ class VirtualClock(Clock):
 
     def _wait_others(self, until: float) -> bool:
         """Wait for threads of which nothing is known; return whether there is something to do."""
-        while threading.active_count() > 1 and time.monotonic() < until:
+        while threading.active_count() > 1 + self._parked and time.monotonic() < until:
             if self._wait_bell(min(until, time.monotonic() + _LOOK)):
                 return True
         return False

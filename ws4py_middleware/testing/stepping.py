@@ -21,6 +21,7 @@ from ..core.types import Side
 from ..leading import Leading
 from ..link import Link
 from ..pollers import HANGUP, READ, WRITE, Poller
+from ..pools import DaemonPool
 from ..tasks import TaskManager
 from ..timers import TimerHeap
 from ..websocket import WebSocket
@@ -74,12 +75,14 @@ class Threads:
     """
     The threads that handlers run in which are functions, and whether one of them is at work.
 
-    One that waits for a message, or for room, does so for the test, and is not waited for.
+    One that waits for a message, or for room, does so for the test, and is not waited for. How long it waits
+    goes by the clock.
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.clock = clock
         self._lock = threading.Lock()
+        self._parked: dict[_Waiter, float] = {}  # those that wait for a time only → until when
         self._working: set[int] = set()  # their idents
         self._count = 0  # of those that are at work, or about to be
 
@@ -97,6 +100,38 @@ class Threads:
         """Return what one of them, or another thread, waits on."""
         return _Waiter(self)
 
+    def next_deadline(self) -> float | None:
+        """Return when the next one has waited for long enough."""
+        with self._lock:
+            return min(self._parked.values(), default=None)
+
+    def take_deadlines(self) -> bool:
+        """Wake those whose time is over; return whether there was one."""
+        with self._lock:
+            now = self.clock()
+            late = [waiter for waiter, when in self._parked.items() if when <= now]
+        for waiter in late:
+            waiter.expire()
+        return bool(late)
+
+    def park(self, waiter: _Waiter, timeout: float | None) -> bool:
+        """Note that one waits, by the clock; return ``False`` for another thread, which is not known here."""
+        if get_ident() not in self._working:
+            return False
+        if timeout is not None:
+            with self._lock:
+                self._parked[waiter] = self.clock() + timeout
+        self.clock.park(1)
+        self._add(-1)
+        return True
+
+    def unpark(self, waiter: _Waiter) -> None:
+        """Note that one waits no more: it is about to be at work."""
+        with self._lock:
+            self._parked.pop(waiter, None)
+        self.clock.park(-1)
+        self._add(1)
+
     def _run(self, function: Callable[[], None]) -> None:
         self._working.add(get_ident())
         try:
@@ -108,7 +143,7 @@ class Threads:
     def _add(self, number: int) -> None:
         with self._lock:
             self._count += number
-        self._clock.ring()
+        self.clock.ring()
 
 
 class _Waiter:
@@ -119,27 +154,37 @@ class _Waiter:
         self._event = threading.Event()
         self._lock = threading.Lock()
         self._is_parked = False
+        self._is_late = False
 
     def set(self) -> None:
         with self._lock:
-            self._unpark()  # before it has woken up: it is about to be at work
-            self._event.set()
+            self._wake()
+
+    def expire(self) -> None:
+        """End the wait of one whose time is over; what was set in the meantime is in time."""
+        with self._lock:
+            self._is_late = not self._event.is_set()
+            self._wake()
 
     def wait(self, timeout: float | None = None) -> bool:
         with self._lock:
-            if not self._event.is_set() and get_ident() in self._threads._working:
-                self._is_parked = True
-                self._threads._add(-1)
-        try:
-            return self._event.wait(timeout)
-        finally:
-            with self._lock:
-                self._unpark()
+            if not self._event.is_set():
+                self._is_parked = self._threads.park(self, timeout)
+            is_parked = self._is_parked
+        if is_parked:
+            self._event.wait()
+            return not self._is_late
+        return self._event.wait(timeout)
 
-    def _unpark(self) -> None:
+    def _wake(self) -> None:
         if self._is_parked:
             self._is_parked = False
-            self._threads._add(1)
+            self._threads.unpark(self)  # before it has woken up
+        self._event.set()
+
+
+def _first(*times: float | None) -> float | None:
+    return min((when for when in times if when is not None), default=None)
 
 
 class _Timers(TimerHeap[Any]):
@@ -271,11 +316,12 @@ class SteppedManager(Leading):
         has_turns = bool(self._turns)
         if has_turns:
             self._take_turns(self._crew, running)
-        return is_due or bool(ready) or has_turns
+        is_late = self._threads.take_deadlines()
+        return is_due or bool(ready) or has_turns or is_late
 
     def next_deadline(self) -> float | None:
-        """Return when the next timer is due."""
-        return self._timers.next()
+        """Return when the next timer is due, or a handler has waited for long enough."""
+        return _first(self._timers.next(), self._threads.next_deadline())
 
     def is_busy(self) -> bool:
         """Tell whether a handler that is a function is at work."""
@@ -348,6 +394,21 @@ class SteppedManager(Leading):
         self._crew = _Crew()
 
 
+class _Pool(DaemonPool):
+    """Threads that the clock does not wait for as long as they have nothing to do."""
+
+    def __init__(self, clock: Clock, limit: int, name: str) -> None:
+        super().__init__(limit, name)
+        self._clock = clock
+
+    def _next(self) -> Any:
+        self._clock.park(1)
+        try:
+            return super()._next()
+        finally:
+            self._clock.park(-1)
+
+
 class SteppedTaskManager(TaskManager):
     """
     The manager of an ASGI application that is tested in memory; its loop is stepped, and so is it.
@@ -365,15 +426,21 @@ class SteppedTaskManager(TaskManager):
         self.threads = Threads(clock)
 
     def next_deadline(self) -> float | None:
-        """Return when the next timer is due."""
-        return self._timers.next()
+        """Return when the next timer is due, or a handler has waited for long enough."""
+        return _first(self._timers.next(), self.threads.next_deadline())
 
     def take_timers(self) -> None:
-        """See to the timers that are due; in the loop."""
+        """See to the timers that are due, and to the handlers whose time is over; in the loop."""
         self._take_timers()
+        self.threads.take_deadlines()
 
     def _arm(self) -> None:
         """Do nothing: the host looks at the timers in each step."""
+
+    def _get_pool(self) -> DaemonPool:
+        if self._pool is None:
+            self._pool = _Pool(self.threads.clock, self.max_threads, "ws4py_middleware")
+        return super()._get_pool()
 
     def make_relay(self, policy: Policy) -> Relay:
         """Make the machine of a connection."""
