@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Callable
 
 import pytest
 
+from tests.servers import certificates
 from tests.testing import site
 from ws4py_middleware.testing import HandshakeRefused
 from ws4py_middleware.testing.live import LiveClient, LiveServer
@@ -48,12 +50,28 @@ def test_client_of_a_server_that_was_started_elsewhere(server: LiveServer) -> No
             assert ws.receive() == "hi"
         with pytest.raises(RuntimeError, match="not started here"):
             client.shutdown()
-    with pytest.raises(ValueError, match="url is 'https://a'; it is one like"):
-        LiveClient("https://a")
+    with pytest.raises(ValueError, match="url is 'ftp://a'; it is one like"):
+        LiveClient("ftp://a")
 
 
-def test_shutdown_closes_with_1001() -> None:
-    with LiveServer("tests.testing.site:wsgi", worker="sync", env={"A": "b"}) as server:
+def test_live_server_speaks_tls_with_a_certificate_of_its_own() -> None:
+    with LiveServer("tests.testing.site:wsgi", tls=True) as server:
+        assert server.url.startswith("https://")
+        with server.connect("/facts/a") as ws:
+            assert ws.receive_json()["wsgi.url_scheme"] == "https"
+        with server.connect("/echo") as ws:
+            ws.send("x" * 1_000_000)
+            assert len(ws.receive()) == 1_000_000
+            ws.reset()
+        assert server.get("/x").json()["method"] == "GET"
+        # Nobody else has a reason to believe it.
+        with LiveClient(server.url) as other, pytest.raises(ssl.SSLCertVerificationError):
+            other.get("/x")
+
+
+def test_shutdown_closes_with_1001_over_tls_with_a_certificate_of_ours() -> None:
+    cert, key, _ = (str(path) for path in certificates())
+    with LiveServer("tests.testing.site:wsgi", worker="sync", env={"A": "b"}, tls=(cert, key)) as server:
         ws = server.connect("/echo")
         server.shutdown()
         assert ws.expect_close()[0] == 1001

@@ -22,13 +22,17 @@ import http.client
 import io
 import os
 import socket
+import ssl
 import struct
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..core.handshake import Request
 from ..core.headers import build_head, get_all
+from .certificates import make_certificate
 from .client import Client
 from .clocks import Clock, RealClock
 from .failures import NoMessage
@@ -43,6 +47,9 @@ _TIMEOUT = 20.0
 
 #: What the network holds of what a test does not read, about; bytes. By default that is megabytes.
 _WINDOW = 64 * 1024
+
+#: TLS says this in place of ``BlockingIOError``.
+_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -77,7 +84,7 @@ class SocketWire:
             return early
         try:
             return self._sock.recv(65536)
-        except BlockingIOError:
+        except _NOT_NOW:
             return None
         except ConnectionResetError:
             raise ConnectionResetError(errno.ECONNRESET, "the server has reset the connection") from None
@@ -107,7 +114,7 @@ class SocketWire:
         try:
             while self._unsent:
                 del self._unsent[: self._sock.send(self._unsent)]
-        except BlockingIOError:
+        except _NOT_NOW:
             return
         except OSError:
             self._unsent.clear()  # the peer has gone, which the next read tells
@@ -116,12 +123,13 @@ class SocketWire:
 class _Remote:
     """A server to which there is a way."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
+    def __init__(self, address: tuple[str, int], context: ssl.SSLContext | None) -> None:
         self.clock: Clock = RealClock()
         self._address = address
+        self._context = context
 
     def open(self, request: Request, extras: Mapping[str, Any]) -> Wire | Response:
-        wire = SocketWire(_connect(self._address))
+        wire = SocketWire(_connect(self._address, self._context))
         wire.write(_head(request))
         taken = bytearray()
         if (
@@ -134,7 +142,7 @@ class _Remote:
 
     def ask(self, request: Request, body: bytes, extras: Mapping[str, Any]) -> Response:
         fields = [*request.headers, ("Connection", "close")]
-        wire = SocketWire(_connect(self._address))
+        wire = SocketWire(_connect(self._address, self._context))
         wire.write(build_head(f"{request.method} {request.target} HTTP/1.1", fields) + body)
         return self._read_response(wire, bytearray(), request.method)
 
@@ -175,7 +183,7 @@ class _Remote:
         return Response(response.status, response.getheaders(), response.read())
 
 
-def _connect(address: tuple[str, int]) -> socket.socket:
+def _connect(address: tuple[str, int], context: ssl.SSLContext | None) -> socket.socket:
     family, kind, protocol, _, place = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
     sock = socket.socket(family, kind, protocol)
     try:
@@ -183,10 +191,10 @@ def _connect(address: tuple[str, int]) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WINDOW)
         sock.settimeout(_TIMEOUT)
         sock.connect(place)
+        return sock if context is None else context.wrap_socket(sock, server_hostname=address[0])
     except BaseException:
         sock.close()
         raise
-    return sock
 
 
 class _Waiter:
@@ -235,19 +243,23 @@ class LiveClient(Client):
     A client of a running server.
 
     Args:
-        url: Such as ``"http://127.0.0.1:8000"``; there is no TLS here.
+        url: Such as ``"http://127.0.0.1:8000"`` or ``"https://127.0.0.1:8443"``.
         timeout: How long is waited where nothing else is said; seconds.
+        context: Which certificates are believed; by default those of the system's authorities.
 
     Raises:
         ValueError: It is no such URL.
     """
 
-    def __init__(self, url: str, *, timeout: float = 5.0) -> None:
+    def __init__(self, url: str, *, timeout: float = 5.0, context: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "ws") or parts.hostname is None:
-            raise ValueError(f"url is {url!r}; it is one like http://127.0.0.1:8000, without TLS")
+        if parts.scheme not in ("http", "ws", "https", "wss") or parts.hostname is None:
+            raise ValueError(f"url is {url!r}; it is one like http://127.0.0.1:8000")
         self.url = url
-        super().__init__(_Remote((parts.hostname, parts.port or 80)), parts.netloc, timeout=timeout)
+        secure = parts.scheme in ("https", "wss")
+        chosen = (context or ssl.create_default_context()) if secure else None
+        remote = _Remote((parts.hostname, parts.port or (443 if secure else 80)), chosen)
+        super().__init__(remote, parts.netloc, secure=secure, timeout=timeout)
 
 
 class LiveServer(LiveClient):
@@ -261,11 +273,14 @@ class LiveServer(LiveClient):
         env: Environment variables on top of this process' own.
         options: Further options of gunicorn's command line.
         directory: Where it is run; by default here.
+        tls: ``True``: it speaks TLS, with a certificate that trustme makes for it; or the files of yours and
+            of its key, PEM. The client believes that one alone.
 
     Attributes:
         server: The process: ``server.log``, ``server.process.pid``.
 
     Raises:
+        MissingExtraError: gunicorn is not installed, or trustme for ``tls=True``.
         RuntimeError: It has not started; the message has its log.
     """
 
@@ -278,9 +293,19 @@ class LiveServer(LiveClient):
         env: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
         directory: str | os.PathLike[str] | None = None,
+        tls: bool | tuple[str, str] = False,
     ) -> None:
-        self.server = Gunicorn(app, worker=worker, env=env, options=options, directory=directory)
-        super().__init__(f"http://{self.server.authority}", timeout=timeout)
+        self._folder = tempfile.TemporaryDirectory(prefix="ws4py_middleware-") if tls is True else None
+        try:
+            certificate = tls or None if self._folder is None else make_certificate(Path(self._folder.name))
+            self.server = Gunicorn(
+                app, worker=worker, env=env, options=options, directory=directory, certificate=certificate
+            )
+        except BaseException:
+            self._clean_up()
+            raise
+        scheme = "http" if certificate is None else "https"
+        super().__init__(f"{scheme}://{self.server.authority}", timeout=timeout, context=self.server.context)
 
     def shutdown(self) -> None:
         """Tell the server to end, and do not wait for that: it closes all connections with 1001."""
@@ -290,3 +315,8 @@ class LiveServer(LiveClient):
         """Cut the connections that are still open, and stop the server. Again does nothing."""
         super().close()
         self.server.stop()
+        self._clean_up()
+
+    def _clean_up(self) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()

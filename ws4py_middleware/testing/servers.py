@@ -8,6 +8,7 @@ import importlib.util
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..extras import MissingExtraError
+from .certificates import make_context
 
 __all__ = ["Gunicorn"]
 
@@ -34,6 +36,7 @@ class Gunicorn:
         env: Environment variables on top of this process' own.
         options: Further options of its command line.
         directory: Where it is run; by default here.
+        certificate: Files of a certificate and its key, PEM: it speaks TLS.
         timeout: How long it may take to begin; seconds.
 
     Raises:
@@ -50,6 +53,7 @@ class Gunicorn:
         env: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
         directory: str | os.PathLike[str] | None = None,
+        certificate: tuple[str, str] | None = None,
         timeout: float = 20.0,
     ) -> None:
         if importlib.util.find_spec("gunicorn") is None:
@@ -60,6 +64,12 @@ class Gunicorn:
         command += ["--worker-class", worker, "--access-logfile", "-"]
         command += ["--threads", str(threads)] if worker == "gthread" else []
         command += ["--no-control-socket"] if _has_control_socket() else []
+        #: What a client of it believes, where it speaks TLS.
+        self.context: ssl.SSLContext | None = None
+        if certificate is not None:
+            cert, key = (os.path.abspath(path) for path in certificate)
+            command += ["--certfile", cert, "--keyfile", key]
+            self.context = make_context(cert)
         where = Path(directory or ".").resolve()
         path = os.pathsep.join(filter(None, [str(where), os.environ.get("PYTHONPATH")]))
         file, name = tempfile.mkstemp(prefix="ws4py_middleware-", suffix=".log")
@@ -120,7 +130,12 @@ class Gunicorn:
 
     def _answers(self, timeout: float) -> bool:
         """Ask for a page; any answer will do. Who is asked too early answers late."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=max(timeout, 0.1))
+        place, limit = ("127.0.0.1", self.port), max(timeout, 0.1)
+        connection = (
+            http.client.HTTPConnection(*place, timeout=limit)
+            if self.context is None
+            else http.client.HTTPSConnection(*place, timeout=limit, context=self.context)
+        )
         with contextlib.closing(connection):
             try:
                 connection.request("GET", "/", headers={"Connection": "close"})
