@@ -297,7 +297,9 @@ class LiveServer(LiveClient):
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="ws4py_middleware-") if tls is True else None
         try:
-            certificate = tls or None if self._folder is None else make_certificate(Path(self._folder.name))
+            certificate = tls if isinstance(tls, tuple) else None
+            if self._folder is not None:
+                certificate = make_certificate(Path(self._folder.name))
             self.server = Gunicorn(
                 app, worker=worker, env=env, options=options, directory=directory, certificate=certificate
             )
