@@ -51,7 +51,7 @@ pytest.register_assert_rewrite(
 _COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 settings.register_profile("ci", _COMMON, max_examples=200, derandomize=True)
-settings.register_profile("few", _COMMON, max_examples=50, derandomize=True)
+settings.register_profile("few", _COMMON, max_examples=25, derandomize=True)
 settings.register_profile("full", _COMMON, max_examples=10_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
