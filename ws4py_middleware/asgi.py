@@ -237,7 +237,7 @@ class WebSocketASGI:
         )
         link = websocket._ensure_link()
         exchange.start(
-            partial(manager.readable, link), partial(manager.writable, link), partial(manager.take, link)
+            partial(manager.readable, link), partial(manager.writable, link), manager.get_taker(link)
         )
         try:
             await manager.wait_released(websocket)

@@ -17,37 +17,19 @@ is room for more, so that a fast handler does not run away from a slow peer.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .core.types import Buffer
 from .messaging import Message
+from .sending import Queued, send, send_async
 from .websocket import EchoWebSocket as _EchoWebSocket
 from .websocket import WebSocket as _WebSocket
 
 if TYPE_CHECKING:
     from .tasklink import TaskLink
 
-__all__ = ["AsyncWebSocket", "EchoWebSocket", "WebSocket"]
-
-
-# An iterator that is at its end, for ``await``s that wait for nothing.
-_NOTHING: Any = iter(())
-
-
-class Queued:
-    """What ``send()`` returns; to await it waits until there is room for more."""
-
-    __slots__ = ("_websocket",)
-
-    def __init__(self, websocket: WebSocket) -> None:
-        self._websocket = websocket
-
-    def __await__(self) -> Generator[Any, None, None]:
-        websocket = self._websocket
-        # A client that is not connected can be told to close.
-        link = None if websocket._link is None else websocket._task_link()
-        return _NOTHING if link is None or link.has_room else link.wait_for_room().__await__()
+__all__ = ["AsyncWebSocket", "EchoWebSocket", "Queued", "WebSocket"]
 
 
 class WebSocket(_WebSocket):
@@ -74,17 +56,12 @@ class WebSocket(_WebSocket):
         super().__init__(sock, protocols, extensions, environ, heartbeat_freq)
         self.proto = proto
 
-    def send(  # type: ignore[override]  # may be awaited, too
-        self, payload: str | Buffer | Message | Iterable[Any], binary: bool = False
-    ) -> Queued:
-        """
-        Send a message; ``await`` it to wait for room.
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.send is send_async and super().send is not send:
+            cls.send = _send_on  # a class in between sends in its own way
 
-        From another thread than the loop's the call itself waits, as that of
-        :meth:`ws4py_middleware.websocket.WebSocket.send`.
-        """
-        super().send(payload, binary)
-        return Queued(self)
+    send = send_async  # type: ignore[assignment]  # may be awaited, too
 
     def ping(self, message: str | Buffer = b"") -> Queued:  # type: ignore[override]  # may be awaited, too
         """Send a ping; :meth:`ponged` takes the answer."""
@@ -127,6 +104,14 @@ class WebSocket(_WebSocket):
         if link is None:
             raise RuntimeError("it is not connected yet; opened() is the first place to wait in")
         return link  # type: ignore[return-value]  # tasks make no other
+
+
+def _send_on(
+    self: WebSocket, payload: str | Buffer | Message | Iterable[Any], binary: bool = False
+) -> Queued:
+    """Send a message as the next class does; see :func:`.sending.send_async`."""
+    super(WebSocket, self).send(payload, binary)
+    return Queued(self)
 
 
 class EchoWebSocket(WebSocket, _EchoWebSocket):

@@ -17,14 +17,14 @@ import threading
 from asyncio import _get_running_loop
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from time import monotonic
 from typing import Any
 
-from .core.events import CloseReceived, Event, MessageReceived
+from .core.events import CloseReceived, Event, make_message
 from .core.frames import pack_close, unpack_close
-from .core.relay import Item, SendMessage
+from .core.relay import Item, SendMessage, get_text
 from .core.types import CloseCode
-from .steps import DONE, Name, begin, go_on
+from .native import Lock, monotonic
+from .steps import DONE, Name, Taker, begin, go_on, iterate
 
 __all__ = ["Exchange", "Receive", "Scope", "Send"]
 
@@ -71,15 +71,17 @@ class Exchange:
         self._number = number
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._readable: Callable[[], object] = _nothing
         self._writable: Callable[[], object] = _nothing
-        self._take: Callable[[Event, float], bool] = _refuse
+        self._taker: Taker | None = None
         # What has arrived and was not taken yet.
         self._arrived: deque[Event] = deque()
         self._arrived_size = 0
         self._room = asyncio.Event()
         self._is_full = False  # the reader waits for room
+        self._count = 0  # messages, and since when; see _TURN_TIME
+        self._since = 0.0
         self._ended = False  # the last event has arrived
         # What the server is taking, what it has begun to take, and whether it has.
         self._batch: Sequence[Item] | None = None
@@ -101,7 +103,7 @@ class Exchange:
         self,
         readable: Callable[[], object],
         writable: Callable[[], object],
-        take: Callable[[Event, float], bool] | None = None,
+        taker: Taker | None = None,
     ) -> None:
         """
         Begin to receive and to send.
@@ -109,11 +111,11 @@ class Exchange:
         Args:
             readable: Called when something has arrived.
             writable: Called when the server has taken what it was given.
-            take: Called with a message that has arrived when no other waits, and the time; returns whether
-                it is done with, else it waits for :meth:`recv`.
+            taker: Asked to take a message that has arrived when no other waits; what it has not taken
+                waits for :meth:`recv`.
         """
         self._readable, self._writable = readable, writable
-        self._take = self._take if take is None else take
+        self._taker = taker
         self._writer.task = self._loop.create_task(self._write())
         self._listen()
 
@@ -168,31 +170,37 @@ class Exchange:
 
     async def _read(self) -> None:
         receive = self._receive
-        count = 0
-        since = 0.0
         try:
             while not self._ended:
                 while self._arrived and self._is_crowded():
                     await self._room.wait()
-                message = await receive()
-                if message["type"] != "websocket.receive":
-                    self._take_in(message)
-                    continue
-                text = message.get("text")
-                data = bytes(message.get("bytes") or b"") if text is None else text.encode()
-                event = MessageReceived(data, text is not None)
-                now = monotonic()
-                if self._arrived or not self._take(event, now):
-                    self._arrive(event, len(data))
-                    continue
-                # A server that has many at hand does not wait in receive(), and others want their turn.
-                count += 1
-                if count % _TURN_MESSAGES == 0:
-                    if now - since > _TURN_TIME:
-                        await asyncio.sleep(0)
-                    since = now
+                if self._hear(await receive()):
+                    await asyncio.sleep(0)
         except Exception:
             logger.debug("the server's receive() has failed", exc_info=True)
+
+    def _hear(self, message: MutableMapping[str, Any]) -> bool:
+        """Take what the server has received; return whether it is time that others have their turn."""
+        fields = message if type(message) is dict else dict(message)
+        if fields["type"] != "websocket.receive":
+            self._take_in(fields)
+            return False
+        text = fields.get("text")
+        if text is None:
+            event = make_message(bytes(fields.get("bytes") or b""), False)
+        else:
+            event = make_message(text.encode(), True)
+        now = monotonic()
+        taker = self._taker
+        if taker is None or self._arrived or not taker.take(event, now):
+            self._arrive(event, len(event.data))
+            return False
+        # A server that has many at hand does not wait in receive(), and others want their turn.
+        self._count += 1
+        if self._count < _TURN_MESSAGES:
+            return False
+        since, self._since, self._count = self._since, now, 0
+        return now - since > _TURN_TIME
 
     def _is_crowded(self) -> bool:
         with self._lock:
@@ -242,7 +250,7 @@ class Exchange:
 
     async def _say(self, item: Item) -> None:
         if isinstance(item, SendMessage):
-            iterator = self._send(_message(item)).__await__()
+            iterator = iterate(self._send(_message(item)))
             await go_on(iterator, self._writer.context.run(begin, iterator), self._writer)
         else:
             self._closing = True
@@ -274,10 +282,10 @@ class Exchange:
         count = 0
         try:
             for item in items:
-                if not isinstance(item, SendMessage):
+                if type(item) is not SendMessage:
                     break
-                iterator = self._send(_message(item)).__await__()
-                waited = self._writer.call(begin, iterator)
+                iterator = iterate(self._send(_message(item)))
+                waited = self._writer.begin(iterator)
                 if waited is not DONE:
                     self._begun = iterator, waited
                     break
@@ -291,9 +299,8 @@ class Exchange:
         if self._cut:
             self._batch = None
             return len(items)  # as it will be from now on
-        rest = items[count:]
-        if rest:
-            self._batch = rest
+        if count < len(items):
+            self._batch = items[count:]
             self._wake.set()
         else:
             self._batch = None
@@ -314,7 +321,7 @@ class Exchange:
     def _cancel(self) -> None:
         self._stopped = True
         self._readable = self._writable = _nothing
-        self._take = _refuse
+        self._taker = None
         for task in (self._reader, self._writer.task):
             if task is not None:
                 task.cancel()
@@ -344,7 +351,8 @@ class Exchange:
         more, everything counts as taken, as by the network.
         """
         is_here = _get_running_loop() is self._loop
-        with self._lock:
+        self._lock.acquire()  # not by "with", which takes longer than all that it guards
+        try:
             if self._cut or self._taken:
                 self._batch, self._taken = None, False
                 return len(data)
@@ -353,6 +361,8 @@ class Exchange:
                 return 0
             if not is_here:
                 self._batch = tuple(data)
+        finally:
+            self._lock.release()
         if is_here:
             return self._say_now(data)
         self._call(self._wake.set)
@@ -395,11 +405,7 @@ def _address(value: Any) -> Any:
 def _nothing() -> None: ...
 
 
-def _refuse(event: Event, now: float) -> bool:
-    return False
-
-
 def _message(item: SendMessage) -> dict[str, Any]:
     if item.is_text:
-        return {"type": "websocket.send", "text": item.text}
+        return {"type": "websocket.send", "text": get_text(item)}
     return {"type": "websocket.send", "bytes": item.data}

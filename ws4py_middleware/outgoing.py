@@ -213,17 +213,16 @@ class Outgoing:
             Whether it was queued: the connection is open, and the policy did not drop it.
         """
         try:
-            cork = find_cork()
-            if cork is not None and self.cork_prepared(message, cork):
+            if self.cork_prepared(message, find_cork()):
                 return True
             machine: Any = self.conn
             return self._send(machine.send_prepared, message, waits=False)
         except ConnectionClosed:
             return False
 
-    def cork_prepared(self, message: PreparedMessage, cork: list[Any]) -> bool:
+    def cork_prepared(self, message: PreparedMessage, cork: list[Any] | None) -> bool:
         """
-        Queue a message that goes to many, and come onto the list of those that are flushed soon.
+        Send a message that goes to many; with a list of those that are flushed soon, come onto that.
 
         Returns:
             ``False`` when there is no room for it, so that something has to be decided.
@@ -232,13 +231,14 @@ class Outgoing:
             ConnectionClosed: The connection is closed.
         """
         conn = self.conn
-        lock = self._lock
-        lock.acquire()
+        self._lock.acquire()
         try:
             if conn.get_backlog() > self._high_water:
                 return False
             conn.send_prepared(message)
-            if not self.is_corked and not self.blocked:
+            if cork is None:
+                self._flush_unless_corked()
+            elif not self.is_corked and not self.blocked:
                 self.is_corked = True
                 cork.append(self)
                 if find_cork() is not cork:
@@ -247,7 +247,7 @@ class Outgoing:
                     self._flush_unless_corked()
             return True
         finally:
-            lock.release()
+            self._lock.release()
 
     def uncork(self) -> None:
         """Let leave what :class:`~.corks.Cork` has held back."""

@@ -6,7 +6,7 @@ They stand here because all messages pass through them, and what is no class of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from typing import Any
 
 from .core.prepared import PreparedMessage
@@ -22,7 +22,10 @@ from .messaging import (
 )
 from .payloads import check_pieces, check_text
 
-__all__ = ["deliver", "send"]
+__all__ = ["Queued", "deliver", "send", "send_async"]
+
+# An iterator that is at its end, for ``await``s that wait for nothing.
+_NOTHING: Any = iter(())
 
 
 def send(self: Any, payload: str | Buffer | Message | Iterable[Any], binary: bool = False) -> None:
@@ -62,6 +65,35 @@ def send(self: Any, payload: str | Buffer | Message | Iterable[Any], binary: boo
         _send_fragments(link, payload, binary)
     else:
         raise ValueError(f"a message is str, bytes, a Message or an iterable, not {type(payload).__name__}")
+
+
+class Queued:
+    """What ``send()`` returns; to await it waits until there is room for more."""
+
+    __slots__ = ("_websocket",)
+
+    def __init__(self, websocket: Any) -> None:
+        self._websocket = websocket
+
+    def __await__(self) -> Generator[Any, None, None]:
+        # A client that is not connected can be told to close.
+        link = self._websocket._link
+        steps: Generator[Any, None, None]
+        steps = _NOTHING if link is None or link.has_room else link.wait_for_room().__await__()
+        return steps
+
+
+def send_async(self: Any, payload: str | Buffer | Message | Iterable[Any], binary: bool = False) -> Queued:
+    """
+    Send a message; ``await`` it to wait for room.
+
+    From another thread than the loop's the call itself waits, as that of
+    :meth:`ws4py_middleware.websocket.WebSocket.send`.
+    """
+    send(self, payload, binary)
+    queued = Queued.__new__(Queued)
+    queued._websocket = self
+    return queued
 
 
 def deliver(self: Any, message: PreparedMessage) -> bool:

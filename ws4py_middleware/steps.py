@@ -5,6 +5,8 @@ A coroutine mostly does all it has to do in one step: a hook that sends has room
 message takes it. To wake up a task for each of them costs more than what it does. So whoever is in the loop
 makes the first step, as the task: it is the current task meanwhile, and the context is its own, so that
 timeouts, cancel scopes and context variables are the same from the first step to the last.
+
+``steps.pyx`` has the same, and more quickly, for the compiled build.
 """
 
 from __future__ import annotations
@@ -12,20 +14,33 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import types
-from asyncio import current_task
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, TypeVar
 
-__all__ = ["DONE", "Name", "begin", "go_on"]
+from .core.events import MessageReceived
+
+__all__ = ["DONE", "Name", "Taker", "begin", "go_on", "iterate"]
 
 _Result = TypeVar("_Result")
 
-# What asyncio's documentation has for other implementations of tasks.
-_enter_task = asyncio.tasks._enter_task
-_leave_task = asyncio.tasks._leave_task
+_tasks: Any = asyncio.tasks  # what it has for tasks, typeshed does not know
 
 #: What :func:`begin` has to say of what is done.
 DONE: Any = object()
+
+
+class Taker:
+    """Who may take a message at once, in the name of a task; a class, which the compiled build calls in C."""
+
+    __slots__ = ()
+
+    def take(self, message: MessageReceived, now: float) -> bool:
+        """Take a message, if nothing is against it; return whether it has."""
+        raise NotImplementedError
+
+    def step(self, message: MessageReceived, now: float) -> Any:
+        """Do what is to be done in the name of the task; see :meth:`Name.step`."""
+        raise NotImplementedError
 
 
 class Name:
@@ -46,26 +61,48 @@ class Name:
 
     def call(self, function: Callable[..., _Result], *args: Any) -> _Result:
         """Call a function as the task would; in the thread of the loop, which is running."""
-        loop = self.loop
-        task: Any = self.task
-        caller: Any = current_task(loop)
-        if caller is not None:
-            _leave_task(loop, caller)
-        _enter_task(loop, task)
+        caller = _swap_current_task(self.loop, self.task)
         try:
             return self.context.run(function, *args)
         finally:
-            _leave_task(loop, task)
-            if caller is not None:
-                _enter_task(loop, caller)
+            _swap_current_task(self.loop, caller)
+
+    def begin(self, iterator: Any) -> Any:
+        """Make the first step of something as the task would; see :func:`begin`."""
+        return self.call(begin, iterator)
+
+    def step(self, taker: Taker, message: MessageReceived, now: float) -> Any:
+        """Call :meth:`Taker.step` as the task would."""
+        return self.call(taker.step, message, now)
+
+
+def _swap_in_table(loop: asyncio.AbstractEventLoop, task: Any) -> Any:
+    """Say which task a loop runs; return the one before. Before Python 3.12 asyncio has nothing for that."""
+    running = _tasks._current_tasks
+    caller = running.get(loop)
+    if task is None:
+        del running[loop]
+    else:
+        running[loop] = task
+    return caller
+
+
+_swap_current_task: Callable[[asyncio.AbstractEventLoop, Any], Any] = getattr(
+    _tasks, "_swap_current_task", _swap_in_table
+)
 
 
 def begin(iterator: Any) -> Any:
-    """Make the first step of what an ``__await__`` has returned; return what it waits for, or ``DONE``."""
+    """Make the first step of what :func:`iterate` has returned; return what it waits for, or ``DONE``."""
     try:
         return next(iterator)
     except StopIteration:
         return DONE
+
+
+def iterate(awaitable: Awaitable[Any]) -> Any:
+    """Return what makes the steps of an awaitable; see :func:`begin`."""
+    return awaitable.__await__()
 
 
 @types.coroutine
@@ -80,7 +117,7 @@ def go_on(
     Wait for what a first step waits for, and make all further steps; to be awaited.
 
     Args:
-        iterator: What an ``__await__`` has returned.
+        iterator: What :func:`iterate` has returned.
         waited: What :func:`begin` has returned for it.
         name: In whose context the steps are made; by default in the one that there is.
         before: Called each time before there is something to wait for.

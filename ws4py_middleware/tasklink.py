@@ -18,15 +18,13 @@ from .core.events import Event, HookDue, MessageReceived, PongReceived
 from .core.machine import Machine
 from .lifetimes import reauthorize_async
 from .link import Handler, Link
-from .messaging import BinaryMessage, Message, PongControlMessage, TextMessage
+from .messaging import Message, PongControlMessage, make_binary, make_text
 from .native import get_ident, monotonic
 from .outgoing import Loop, TransportLike
-from .steps import DONE, begin, go_on
+from .seats import Seat
+from .steps import DONE, Taker, begin, go_on, iterate
 
-__all__ = ["AsyncLoop", "TaskLink", "ThreadLink"]
-
-_text = TextMessage.from_bytes
-_binary = BinaryMessage.from_bytes
+__all__ = ["AsyncLoop", "TaskLink", "TaskTaker", "ThreadLink"]
 
 
 class AsyncLoop(Loop, Protocol):
@@ -189,22 +187,45 @@ class TaskLink(_LoopsLink):
 
     # --- what is done at once, in the name of the task -----------------------------------------
 
-    @property
-    def is_due(self) -> bool:
-        """Whether there is more to do than to take what has arrived."""
-        return not self._told_opened or self.conn.deadlines.lifetime_over or self.conn.is_closed()
+    def may_step(self, seat: Seat) -> bool:
+        """Tell whether the task waits, and there is no more to do than to take what has arrived."""
+        if not seat.is_parked or self.paused or not self._told_opened:
+            return False
+        return not (self.conn.deadlines.lifetime_over or self.conn.is_closed())
 
-    def take_now(self, event: Event, now: float) -> Coroutine[Any, Any, None] | None:
+    def stepped(self, seat: Seat, rest: Coroutine[Any, Any, None] | None) -> None:
+        """Note a turn that was made in the name of the task, which makes the rest, if there is one."""
+        if rest is not None or seat.turn or seat.readable or self.released:
+            seat.rest = rest
+            seat.wake.set()
+        else:
+            seat.is_parked = True
+
+    def read_in(self, seat: Seat) -> bool:
+        """Read at once, where :meth:`may_step` says so; return whether all is done that there was to do."""
+        seat.is_parked = False
+        try:
+            rest = seat.name.call(self.read_now)
+        except BaseException as error:  # noqa: BLE001 - it is the task's
+            rest = _raise(error)
+        self.stepped(seat, rest)
+        return seat.is_parked
+
+    def take_now(self, message: MessageReceived, now: float) -> Coroutine[Any, Any, None] | None:
         """
-        Make the callback that an event is for, as a turn does.
+        Make the callback that a message is for, as a turn does.
 
         Returns:
             The rest of the turn, when the callback waits for something.
         """
-        with self._lock:
+        lock = self._lock
+        lock.acquire()
+        try:
             # Its transport brings events, not bytes.
-            self.conn.receive_data((event,), now)
-        return self._turn_now(now)
+            event = self.conn.pass_message(message, now)
+        finally:
+            lock.release()
+        return self._turn_now(now, event)
 
     def read_now(self) -> Coroutine[Any, Any, None] | None:
         """Read, and make the callbacks that are due, as :meth:`take_now`."""
@@ -212,18 +233,23 @@ class TaskLink(_LoopsLink):
             self.on_writable()  # TLS had to read before it could write
         return self._turn_now(self._take_in(True))
 
-    def _turn_now(self, now: float) -> Coroutine[Any, Any, None] | None:
-        begun = self._dispatch_now(now)
+    def _turn_now(self, now: float, event: Event | None = None) -> Coroutine[Any, Any, None] | None:
+        begun = self._dispatch_now(now, event)
         if begun is not None:
             return self._turn_on(begun, now)
         if self.conn.is_closed():
             self._again()  # its end is told in its task
-        else:
+        elif event is None or self.conn.has_work():  # where one event is brought, no other waits
             self._go_on()
         return None
 
-    def _dispatch_now(self, began: float) -> tuple[Any, Any] | None:
-        """Make the callbacks that are due; return the one that waits, as :func:`go_on` takes it."""
+    def _dispatch_now(self, began: float, event: Event | None = None) -> tuple[Any, Any] | None:
+        """
+        Make the callbacks that are due, for an event that was taken before all others.
+
+        Returns:
+            The callback that waits, as :func:`go_on` takes it.
+        """
         conn = self.conn
         lock = self._lock
         begun = None
@@ -231,13 +257,18 @@ class TaskLink(_LoopsLink):
         self._stepping = get_ident()
         try:
             while True:
-                with lock:
-                    event = conn.next_event()
                 if event is None:
-                    break
+                    lock.acquire()
+                    try:
+                        event = conn.next_event()
+                    finally:
+                        lock.release()
+                    if event is None:
+                        break
                 result = self._tell(event)
+                event = None
                 if result is not None and (type(result) is CoroutineType or inspect.isawaitable(result)):
-                    iterator = result.__await__()
+                    iterator = iterate(result)
                     waited = begin(iterator)
                     if waited is not DONE:
                         begun = iterator, waited
@@ -267,7 +298,10 @@ class TaskLink(_LoopsLink):
         """Call the hook that an event is for; return what it returns."""
         handler: Any = self.handler  # its hooks may return something
         if isinstance(event, MessageReceived):
-            return handler.received_message(_text(event.data) if event.is_text else _binary(event.data))
+            message = event
+            return handler.received_message(
+                make_text(message.data) if message.is_text else make_binary(message.data)
+            )
         if isinstance(event, PongReceived) and event.latency is None:
             return handler.ponged(PongControlMessage(event.data))
         return event.tell(handler) if isinstance(event, HookDue) else None
@@ -340,10 +374,14 @@ class TaskLink(_LoopsLink):
 
     def _uncork(self) -> None:
         self._busy = 0
-        with self._lock:
+        lock = self._lock
+        lock.acquire()
+        try:
             self._flush()
             if not self.conn.is_open():
                 self._settle()
+        finally:
+            lock.release()
 
     # --- waiting, in tasks ---------------------------------------------------------------------
 
@@ -390,6 +428,33 @@ class TaskLink(_LoopsLink):
                 raise TimeoutError(f"no message within {timeout:g} s")
 
 
+class TaskTaker(Taker):
+    """What lets a link take a message at once, if its task waits for one; else ``recv()`` brings it."""
+
+    __slots__ = ("_link", "_seat")
+
+    def __init__(self, link: TaskLink, seat: Seat) -> None:
+        self._link = link
+        self._seat = seat
+
+    def take(self, message: MessageReceived, now: float) -> bool:
+        """Make the turn of a message; return whether that was possible."""
+        link, seat = self._link, self._seat
+        if seat.turn or seat.readable or not link.may_step(seat):
+            return False
+        seat.is_parked = False
+        try:
+            rest = seat.name.step(self, message, now)
+        except BaseException as error:  # noqa: BLE001 - it is the task's
+            rest = _raise(error)
+        link.stepped(seat, rest)
+        return True
+
+    def step(self, message: MessageReceived, now: float) -> Any:
+        """Make it, in the name of the task."""
+        return self._link.take_now(message, now)
+
+
 class _Done:
     """What a hook that is not ``async`` has returned."""
 
@@ -405,6 +470,10 @@ def _finished(result: object) -> Awaitable[object]:
     if result is not None and inspect.isawaitable(result):
         return cast("Awaitable[object]", result)
     return cast("Awaitable[object]", _DONE)
+
+
+async def _raise(error: BaseException) -> None:
+    raise error
 
 
 def _is_cancelled() -> bool:

@@ -18,15 +18,14 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from .core.events import Event
 from .drain import GOING_AWAY
 from .link import Link
 from .native import get_ident, monotonic
 from .pools import DaemonPool
 from .registry import Registry
 from .seats import Seat
-from .steps import begin, go_on
-from .tasklink import TaskLink, ThreadLink
+from .steps import Taker, begin, go_on, iterate
+from .tasklink import TaskLink, TaskTaker, ThreadLink
 
 __all__ = ["STOP_TIMEOUT", "Turns"]
 
@@ -69,33 +68,16 @@ class Turns(Registry):
         seat = self._seats.get(link)
         if seat is None:
             return False
-        if not seat.is_parked or not isinstance(link, TaskLink) or link.paused or link.is_due:
-            seat.readable = True
-            seat.wake.set()
-            return False
-        self._turn_now(link, seat, link.read_now)
-        return seat.is_parked
+        if isinstance(link, TaskLink) and link.may_step(seat):
+            return link.read_in(seat)
+        seat.readable = True
+        seat.wake.set()
+        return False
 
-    def take(self, link: Link, event: Event, now: float) -> bool:
-        """
-        Let a link take an event at once, if its task waits for that, and where its hooks do not block.
-
-        Returns:
-            Whether it has; else it is to be brought with :meth:`readable`.
-        """
+    def get_taker(self, link: Link) -> Taker | None:
+        """Return what lets a link take a message at once; ``None`` where its hooks may block."""
         seat = self._seats.get(link)
-        if (
-            seat is None
-            or not seat.is_parked
-            or seat.turn
-            or seat.readable
-            or not isinstance(link, TaskLink)
-            or link.paused
-            or link.is_due
-        ):
-            return False
-        self._turn_now(link, seat, link.take_now, event, now)
-        return True
+        return TaskTaker(link, seat) if seat is not None and isinstance(link, TaskLink) else None
 
     async def _serve(self, link: TaskLink | ThreadLink, seat: Seat) -> None:
         """Be the task of one connection."""
@@ -170,18 +152,6 @@ class Turns(Registry):
             link.on_fault(fault)
             await _run(link, seat, link.finish())
 
-    def _turn_now(self, link: TaskLink, seat: Seat, turn: Callable[..., Any], *args: Any) -> None:
-        """Make a turn in the name of the task that waits for it, which makes the rest, if there is one."""
-        seat.is_parked = False
-        try:
-            rest = seat.rest = seat.name.call(turn, *args)
-        except BaseException as error:  # noqa: BLE001 - it is the task's
-            rest = seat.rest = _raise(error)
-        if rest is not None or seat.turn or seat.readable or link.released:
-            seat.wake.set()
-        else:
-            seat.is_parked = True
-
     async def _in_pool(self, function: Callable[..., None], *args: Any) -> None:
         pool: Any = self._get_pool()  # asgiref says that it wants another kind
         await sync_to_async(function, thread_sensitive=False, executor=pool)(*args)
@@ -238,10 +208,6 @@ async def _run(
     link: Any, seat: Seat, coroutine: Coroutine[Any, Any, None], error: BaseException | None = None
 ) -> None:
     """Run what calls hooks of a :class:`TaskLink`; what they have sent leaves when they wait."""
-    iterator = coroutine.__await__()
+    iterator = iterate(coroutine)
     waited = seat.name.context.run(begin, iterator)
     await go_on(iterator, waited, seat.name, link.uncork_now, error)
-
-
-async def _raise(error: BaseException) -> None:
-    raise error

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from tests.core.wire import describe
-from ws4py_middleware.core.events import Event
+from ws4py_middleware.core.events import Event, MessageReceived
 from ws4py_middleware.core.relay import SendClose, SendMessage
 from ws4py_middleware.exchanges import Exchange
+from ws4py_middleware.steps import Taker
 
 Message = MutableMapping[str, Any]
 
@@ -284,14 +285,15 @@ def test_message_is_taken_as_it_comes_unless_others_wait() -> None:
         taken: list[object] = []
         takes = True
 
-        def take(event: Event, now: float) -> bool:
-            if takes:
-                taken.append(describe(event))
-            return takes
+        class Takes(Taker):
+            def take(self, message: MessageReceived, now: float) -> bool:
+                if takes:
+                    taken.append(describe(message))
+                return takes
 
         await server.exchange.stop()
         server.exchange = Exchange({}, server.receive, server.send, -8)
-        server.exchange.start(lambda: server.calls.append("readable"), lambda: None, take)
+        server.exchange.start(lambda: server.calls.append("readable"), lambda: None, Takes())
         server.bring("a")
         await until(lambda: taken == [("text", b"a")])
         assert server.calls == []
@@ -313,12 +315,13 @@ def test_others_have_their_turn_while_a_server_has_many_messages() -> None:
         rounds: list[int] = []
         taken: list[Event] = []
 
-        def take(event: Event, now: float) -> bool:
-            taken.append(event)
-            end = monotonic() + 0.001
-            while monotonic() < end:
-                pass
-            return True
+        class Takes(Taker):
+            def take(self, message: MessageReceived, now: float) -> bool:
+                taken.append(message)
+                end = monotonic() + 0.001
+                while monotonic() < end:
+                    pass
+                return True
 
         def count() -> None:
             rounds.append(len(taken))
@@ -329,7 +332,7 @@ def test_others_have_their_turn_while_a_server_has_many_messages() -> None:
         server.exchange = Exchange({}, server.receive, server.send, -8)
         for number in range(200):
             server.bring(str(number))
-        server.exchange.start(lambda: None, lambda: None, take)
+        server.exchange.start(lambda: None, lambda: None, Takes())
         count()
         await until(lambda: len(taken) == 200)
         assert len(set(rounds)) > 10

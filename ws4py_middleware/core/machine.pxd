@@ -1,4 +1,5 @@
 from .deadlines cimport Deadlines
+from .events cimport MessageReceived
 
 cdef object _OPEN
 cdef object _CLOSED
@@ -24,6 +25,7 @@ cdef class Machine:
     cpdef Py_ssize_t get_queued(self) except -1
     cpdef Py_ssize_t get_backlog(self) except -1
     cpdef receive_data(self, data, double now, max_frames=*)
+    cpdef pass_message(self, MessageReceived message, double now)
     cpdef get_room(self, Py_ssize_t size)
     cpdef room_filled(self, Py_ssize_t size, double now)
     cpdef receive_eof(self, double now)

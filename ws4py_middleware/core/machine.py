@@ -12,7 +12,7 @@ from typing import Any
 
 from ..exc import ConnectionClosed
 from .deadlines import Deadlines, Due
-from .events import Event
+from .events import Event, MessageReceived
 from .meter import Meter
 from .policy import Policy
 from .prepared import PreparedMessage
@@ -95,6 +95,10 @@ class Machine:
 
     def receive_data(self, data: Any, now: float, max_frames: int | None = None) -> None:
         """Take what came, in order."""
+        raise NotImplementedError
+
+    def pass_message(self, message: MessageReceived, now: float) -> Event | None:
+        """Take a message that came whole, and return the oldest event, as :meth:`next_event` does."""
         raise NotImplementedError
 
     def get_room(self, size: int) -> memoryview | None:

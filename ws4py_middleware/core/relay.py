@@ -13,7 +13,6 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from .counts import Counts
 from .events import CloseReceived, Event, MessageReceived
@@ -62,7 +61,7 @@ class SendMessage:
     __slots__ = ("_text", "cost", "data", "is_text")
 
     def __init__(self, data: Buffer, is_text: bool) -> None:
-        self.data = data if isinstance(data, bytes) else bytes(data)
+        self.data = data if type(data) is bytes else bytes(data)
         self.is_text = is_text
         #: What it counts for in the queue.
         self.cost = len(self.data) + _ITEM_COST
@@ -71,13 +70,28 @@ class SendMessage:
     @property
     def text(self) -> str:
         """The payload of a text message; decoded once, however many it goes to."""
-        text = self._text
-        if text is None:
-            text = self._text = self.data.decode()
-        return text
+        return get_text(self)
 
     def __repr__(self) -> str:
         return f"SendMessage({self.data!r}, is_text={self.is_text})"
+
+
+def make_item(data: Buffer, is_text: bool) -> SendMessage:
+    """Make a :class:`SendMessage`, faster than its constructor: one is made for each message."""
+    item = SendMessage.__new__(SendMessage)
+    item.data = data if type(data) is bytes else bytes(data)
+    item.is_text = is_text
+    item.cost = len(item.data) + _ITEM_COST
+    item._text = None
+    return item
+
+
+def get_text(item: SendMessage) -> str:
+    """Return :attr:`SendMessage.text`, as :func:`make_item` makes one."""
+    text = item._text
+    if text is None:
+        text = item._text = item.data.decode()
+    return text
 
 
 class SendClose:
@@ -112,12 +126,18 @@ class Relay(Machine):
 
     __slots__ = (
         "_batch",
-        "_counts",
+        "_bytes_received",
+        "_bytes_sent",
         "_events",
         "_items",
+        "_max_message_size",
+        "_messages_dropped",
+        "_messages_received",
+        "_messages_sent",
         "_pieces",
         "_pieces_size",
         "_queued",
+        "_queued_max",
         "_said_close",
     )
 
@@ -125,7 +145,10 @@ class Relay(Machine):
 
     def __init__(self, policy: Policy, *, now: float = 0.0) -> None:
         super().__init__(Side.SERVER, policy, now, False)
-        self._counts = Counts()
+        # What is counted; see Counts.
+        self._messages_received = self._messages_sent = self._messages_dropped = 0
+        self._bytes_received = self._bytes_sent = self._queued_max = 0
+        self._max_message_size = -1 if policy.max_message_size is None else policy.max_message_size
         self._queued = 0  # bytes that wait until the server has taken them
         self._batch: tuple[Item, ...] = ()
         self._items: deque[Item] = deque()
@@ -152,10 +175,22 @@ class Relay(Machine):
         for event in data:
             self._events.append(event)
             if isinstance(event, MessageReceived):
-                self._counts.messages_received += 1
-                self._counts.bytes_received += len(event.data)
+                self._messages_received += 1
+                self._bytes_received += len(event.data)
             else:
                 self.eof_received = True
+
+    def pass_message(self, message: MessageReceived, now: float) -> Event | None:
+        """Take a message, and return it at once when no other event waits, and nothing is against it."""
+        size = len(message.data)
+        limit = self._max_message_size
+        if self._events or self._meter is not None or self.state is _CLOSED or (size > limit and limit >= 0):
+            self.receive_data((message,), now)
+            return self.next_event()
+        self._now = now
+        self._messages_received += 1
+        self._bytes_received += size
+        return message
 
     def receive_eof(self, now: float) -> None:
         """Note that the connection has ended, and nobody says how."""
@@ -216,7 +251,7 @@ class Relay(Machine):
         """
         if self.state is not _OPEN:
             self._raise_closed()
-        self._push(SendMessage(data, is_text))
+        self._push(make_item(data, is_text))
 
     def send_prepared(self, message: PreparedMessage) -> None:
         """
@@ -337,17 +372,24 @@ class Relay(Machine):
             if isinstance(item, SendMessage):
                 del self._items[index]
                 self._forget([item])
-                self._counts.messages_dropped += 1
+                self._messages_dropped += 1
                 return True
         return False
 
     def drop_newest(self) -> None:
         """Count a message that was not taken, because too much waits."""
-        self._counts.messages_dropped += 1
+        self._messages_dropped += 1
 
     def data_to_send(self) -> Sequence[Item]:
         """Return what the server is to take next; the same until :meth:`data_sent` tells of it."""
-        if not self._batch and self._items:
+        if self._batch:
+            return self._batch
+        count = len(self._items)
+        if count == 1:
+            item = self._items.popleft()
+            self._batch = (item,)
+            self._said_close = type(item) is SendClose
+        elif count:
             batch: list[Item] = []
             size = 0
             while self._items and size < _BATCH_SIZE:
@@ -360,13 +402,15 @@ class Relay(Machine):
 
     def data_sent(self, size: int, now: float) -> None:
         """Note that the server took the first ``size`` of :meth:`data_to_send`; fewer are all for now."""
-        taken = self._batch[:size]
+        batch = self._batch
+        taken = batch if size == len(batch) else batch[:size]
         self._forget(taken)
         for item in taken:
-            if isinstance(item, SendMessage):
-                self._counts.bytes_sent += len(item.data)
+            if type(item) is SendMessage:
+                message = item
+                self._bytes_sent += message.cost - _ITEM_COST
         if size:
-            self._batch = self._batch[size:]
+            self._batch = () if taken is batch else batch[size:]
         self._note_sent(not self._batch, size, now)
         self._check_finished()
 
@@ -374,7 +418,14 @@ class Relay(Machine):
 
     def count(self) -> Counts:
         """Return what has passed so far."""
-        return replace(self._counts)
+        return Counts(
+            messages_received=self._messages_received,
+            messages_sent=self._messages_sent,
+            messages_dropped=self._messages_dropped,
+            bytes_received=self._bytes_received,
+            bytes_sent=self._bytes_sent,
+            queued_max=self._queued_max,
+        )
 
     # --- the end ---------------------------------------------------------------------
 
@@ -398,14 +449,22 @@ class Relay(Machine):
 
     def _push(self, item: Item) -> None:
         self._items.append(item)
-        self._queued += item.cost
-        counts = self._counts
-        counts.messages_sent += isinstance(item, SendMessage)
-        counts.queued_max = max(counts.queued_max, self._queued)
+        if type(item) is SendMessage:
+            message = item
+            self._queued += message.cost
+            self._messages_sent += 1
+        else:
+            self._queued += item.cost
+        if self._queued > self._queued_max:
+            self._queued_max = self._queued
 
     def _forget(self, items: Iterable[Item]) -> None:
         for item in items:
-            self._queued -= item.cost
+            if type(item) is SendMessage:
+                message = item
+                self._queued -= message.cost
+            else:
+                self._queued -= item.cost
 
     def _drop_pieces(self) -> None:
         self._pieces, self._pieces_size = [], 0

@@ -1,0 +1,7 @@
+from .steps cimport Name
+
+
+cdef class Seat:
+    cdef public Name name
+    cdef public object wake, rest, lock
+    cdef public bint turn, readable, is_parked, in_thread, abandoned
