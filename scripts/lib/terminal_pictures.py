@@ -15,6 +15,7 @@ import itertools
 import re
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,10 @@ from rich.color import Color, ColorParseError
 from rich.console import Console
 from rich.style import Style
 from rich.text import Text
+from websockets.sync.client import connect
 
 from tests.cli.terminal import PROGRAM, Screen, Terminal
-from tests.servers import ROOT, start
+from tests.servers import ROOT, free_port, start
 
 __all__ = ["PICTURES", "Picture", "draw", "take"]
 
@@ -49,6 +51,8 @@ class Picture:
     title: str = ""
     #: Where it is run.
     folder: Path = ROOT
+    #: It serves at a port of its own, which people read as 8000.
+    is_server: bool = False
 
 
 def _talk(terminal: Terminal) -> None:
@@ -65,6 +69,18 @@ def _talk(terminal: Terminal) -> None:
     terminal.press("And now")
     terminal.see("> And now")
     terminal.see("received 3  ping")
+
+
+def _serve(terminal: Terminal) -> None:
+    terminal.see("Press CTRL+C to quit")
+    found = re.search(r"http://(127\.0\.0\.1:\d+)", terminal.text)
+    assert found is not None
+    with urllib.request.urlopen(f"http://{found[1]}/") as page:
+        page.read()
+    with connect(f"ws://{found[1]}/chat/blue") as ws:
+        ws.send("hello")
+        ws.recv()
+    terminal.see("closed")
 
 
 PICTURES: tuple[Picture, ...] = (
@@ -88,6 +104,14 @@ PICTURES: tuple[Picture, ...] = (
         size=(98, 34),
     ),
     Picture(
+        name="cli_serve",
+        command="ws4py-middleware serve app:app",
+        folder=ROOT / "docs" / "code" / "doctor",
+        play=_serve,
+        size=(120, 24),
+        is_server=True,
+    ),
+    Picture(
         name="cli_routes",
         command="ws4py-middleware routes app:app",
         folder=ROOT / "docs" / "code" / "limits",
@@ -105,6 +129,9 @@ def take(picture: Picture, directory: Path) -> Path:
         home = stack.enter_context(tempfile.TemporaryDirectory())
         words = picture.command.format(url=f"ws://127.0.0.1:{port}").split()
         command = [*PROGRAM, *words[1:]] if words[0] == "ws4py-middleware" else words
+        if picture.is_server:
+            port = free_port()
+            command += ["--port", str(port)]
         terminal = stack.enter_context(
             Terminal(command, size=picture.size, env={"HOME": home}, folder=picture.folder)
         )
@@ -114,7 +141,7 @@ def take(picture: Picture, directory: Path) -> Path:
         picture.command.format(url="ws://127.0.0.1:8000"), style="bold"
     )
     # Ports are chosen at random here, and not in what people read.
-    shown = [prompt, *(_replace(line, f":{port}/", ":8000/") for line in lines)]
+    shown = [prompt, *(_replace(line, f":{port}", ":8000") for line in lines)]
     path = directory / f"{picture.name}.svg"
     path.write_text(draw(shown, picture.size[0], picture.title or picture.command.split()[0], picture.name))
     return path
