@@ -11,7 +11,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -88,6 +88,16 @@ class Served:
 
 @contextlib.contextmanager
 def serve(folder: Path, *arguments: str, tls: bool = False) -> Iterator[Served]:
+    with contextlib.ExitStack() as stack:
+        served = stack.enter_context(start(folder, arguments, tls=tls))
+        while "--port" not in arguments and served.process.poll() == 1 and "in use" in served.log.read_text():
+            # Between choosing the port and the server's bind() somebody else took it.
+            served = stack.enter_context(start(folder, arguments, tls=tls))
+        yield served
+
+
+@contextlib.contextmanager
+def start(folder: Path, arguments: Sequence[str], *, tls: bool) -> Iterator[Served]:
     port = free_port()
     log = folder / "log.txt"
     command = ["-m", "ws4py_middleware", "serve", "--port", str(port), "-r", "/up=shop:Upper", *arguments]
@@ -106,6 +116,7 @@ def serve(folder: Path, *arguments: str, tls: bool = False) -> Iterator[Served]:
         finally:
             process.terminate()
             process.wait(PATIENCE)
+            print(log.read_text())  # noqa: T201 - for the report of a test that fails
 
 
 @pytest.fixture
@@ -125,7 +136,7 @@ def close_code(peer: ClientConnection) -> int:
 @pytest.mark.parametrize(("name", "page"), [("shop:app", "hello"), ("ashop:app", "async")])
 def test_serve_reloads_and_sockets_are_told_to_come_back(folder: Path, name: str, page: str) -> None:
     with serve(folder, name) as served:
-        assert served.get() == page
+        wait_for(lambda: served.get() == page, PATIENCE, "the page")
         with served.connect() as peer:
             peer.send("hi")
             assert peer.recv() == "HI"

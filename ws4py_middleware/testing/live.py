@@ -280,7 +280,7 @@ class LiveServer(LiveClient):
         server: The process: ``server.log``, ``server.process.pid``.
 
     Raises:
-        MissingExtraError: gunicorn is not installed, or trustme for ``tls=True``.
+        ModuleNotFoundError: gunicorn is not installed, or trustme for ``tls=True``.
         RuntimeError: It has not started; the message has its log.
     """
 
