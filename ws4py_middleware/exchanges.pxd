@@ -19,15 +19,15 @@ cdef class Exchange:
     cdef public Py_ssize_t _arrived_size, _count
     cdef public double _since
     cdef public bint _is_full, _ended, _taken, _cut, _closing, _stopped, _is_watched, _missed
-    cdef public object _batch, _begun
+    cdef public object _batch, _begun, _heard, _heard_text
     cdef public Name _writer
     cdef public Taker _taker
 
-    @cython.locals(event=MessageReceived, fields=dict, now=double, since=double, taker=Taker)
+    @cython.locals(event=MessageReceived, fields=dict, word=str, is_taken=bint, now=double, since=double, taker=Taker)
     cpdef bint _hear(self, message) except -1
     cpdef bint _is_crowded(self) except -1
     cpdef _arrive(self, event, Py_ssize_t size)
-    @cython.locals(count=Py_ssize_t)
+    @cython.locals(count=Py_ssize_t, message=SendMessage)
     cpdef Py_ssize_t _say_now(self, items) except -1
 
 

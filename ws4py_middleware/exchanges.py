@@ -79,6 +79,8 @@ class Exchange:
         self._arrived: deque[Event] = deque()
         self._arrived_size = 0
         self._room = asyncio.Event()
+        self._heard: bytes | None = None  # the message that is being taken, and what it was made of
+        self._heard_text: str | None = None
         self._is_full = False  # the reader waits for room
         self._count = 0  # messages, and since when; see _TURN_TIME
         self._since = 0.0
@@ -189,10 +191,14 @@ class Exchange:
         if text is None:
             event = make_message(bytes(fields.get("bytes") or b""), False)
         else:
-            event = make_message(text.encode(), True)
+            word = text if type(text) is str else str(text)  # typed in the compiled build
+            event = make_message(word.encode(), True)
+            self._heard, self._heard_text = event.data, word
         now = monotonic()
         taker = self._taker
-        if taker is None or self._arrived or not taker.take(event, now):
+        is_taken = taker is not None and not self._arrived and taker.take(event, now)
+        self._heard = self._heard_text = None
+        if not is_taken:
             self._arrive(event, len(event.data))
             return False
         # A server that has many at hand does not wait in receive(), and others want their turn.
@@ -284,7 +290,10 @@ class Exchange:
             for item in items:
                 if type(item) is not SendMessage:
                     break
-                iterator = iterate(self._send(_message(item)))
+                message = item
+                if message.data is self._heard and message.is_text and message._text is None:
+                    message._text = self._heard_text  # what is sent back needs not be decoded again
+                iterator = iterate(self._send(_message(message)))
                 waited = self._writer.begin(iterator)
                 if waited is not DONE:
                     self._begun = iterator, waited

@@ -310,6 +310,29 @@ def test_message_is_taken_as_it_comes_unless_others_wait() -> None:
     run(test)
 
 
+def test_text_that_is_sent_back_is_what_came_and_nothing_else_is() -> None:
+    async def test(server: Server) -> None:
+        class Echo(Taker):
+            def take(self, message: MessageReceived, now: float) -> bool:
+                other = SendMessage(b"other", True)
+                items = SendMessage(message.data, True), other, SendMessage(message.data, False)
+                return server.exchange.send(items) == 3
+
+        await server.exchange.stop()
+        server.exchange = Exchange({}, server.receive, server.send, -8)
+        server.exchange.start(lambda: None, lambda: None, Echo())
+        server.taken.clear()
+        text = "\N{SNOWMAN} comes"
+        server.bring(text)
+        await until(lambda: len(server.taken) == 3)
+        assert server.taken[0]["text"] is text
+        assert server.taken[1]["text"] == "other"
+        assert server.taken[2]["bytes"] == text.encode()
+        assert server.exchange._heard is None
+
+    run(test)
+
+
 def test_others_have_their_turn_while_a_server_has_many_messages() -> None:
     async def test(server: Server) -> None:
         rounds: list[int] = []

@@ -90,7 +90,7 @@ def get_text(item: SendMessage) -> str:
     """Return :attr:`SendMessage.text`, as :func:`make_item` makes one."""
     text = item._text
     if text is None:
-        text = item._text = item.data.decode()
+        text = item._text = item.data.decode("utf-8")  # with its name, for which Cython has a C function
     return text
 
 
@@ -411,7 +411,8 @@ class Relay(Machine):
                 self._bytes_sent += message.cost - _ITEM_COST
         if size:
             self._batch = () if taken is batch else batch[size:]
-        self._note_sent(not self._batch, size, now)
+        if self._batch or not self.deadlines.is_taking():
+            self._note_sent(not self._batch, size, now)
         self._check_finished()
 
     # --- figures ---------------------------------------------------------------------

