@@ -17,21 +17,43 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from .native import get_ident
 
-__all__ = ["Cork", "Corkable", "find_cork", "flush", "hold", "let_go"]
+if TYPE_CHECKING:
+    from .core.prepared import PreparedMessage
+
+__all__ = ["Cork", "Corkable", "find_cork", "flush", "flush_if_let_go", "hold", "let_go"]
 
 logger = logging.getLogger("ws4py_middleware")
 
 
-class Corkable(Protocol):
+class Corkable:
     """What can hold back what it sends, and knows whether it does."""
 
-    is_corked: bool
+    __slots__ = ("is_corked",)
 
-    def uncork(self) -> None: ...
+    def __init__(self) -> None:
+        #: Whether it is on the list of a cork.
+        self.is_corked = False
+
+    def send_shared(self, message: PreparedMessage, cork: list[Any] | None) -> bool:
+        """
+        Send a message that goes to many; never wait and never raise.
+
+        Args:
+            cork: What :func:`find_cork` has returned. Who sends to many asks for it once, and says
+                :func:`flush_if_let_go` behind the last of them.
+
+        Returns:
+            Whether it was queued.
+        """
+        raise NotImplementedError
+
+    def uncork(self) -> None:
+        """Let leave what is held back."""
+        raise NotImplementedError
 
 
 #: What is held back, by thread; empty most of the time, so that it costs others nothing to ask.
@@ -55,6 +77,12 @@ def let_go(ident: int) -> None:
     held = _corks.pop(ident, None)
     if held is not None:
         flush(held)
+
+
+def flush_if_let_go(cork: list[Any] | None) -> None:
+    """Let leave what came onto a list after another thread had let go of it; or it waits for the hook."""
+    if cork is not None and find_cork() is not cork:
+        flush(cork)
 
 
 class Cork:
@@ -86,11 +114,12 @@ class Cork:
 def flush(held: list[Any]) -> None:
     """Let everything leave that a list holds, and empty it; from any thread, while its own adds to it."""
     while held:
+        link = None
         try:
-            link = held.pop()  # one by one: what came between a copy and its end would be forgotten
-        except IndexError:
-            return  # another thread flushes it, too
-        try:
-            link.uncork()
+            while held:
+                link = None
+                link = held.pop()  # one by one: what came between a copy and its end would be forgotten
+                link.uncork()
         except Exception:  # one connection's fault is not that of the others
-            logger.exception("an error of ws4py_middleware")
+            if link is not None:  # else another thread flushes it, too, and was faster
+                logger.exception("an error of ws4py_middleware")

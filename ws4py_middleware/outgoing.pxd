@@ -1,12 +1,12 @@
 cimport cython
 
 from .core.machine cimport Machine
-from .corks cimport find_cork
+from .corks cimport Corkable, find_cork, flush_if_let_go
 from .handover.nowait cimport PlainSocket
 from .native cimport Lock, get_ident, monotonic
 
 
-cdef class Outgoing:
+cdef class Outgoing(Corkable):
     cdef object __weakref__
     cdef public object transport, loop, timer, ended_at
     cdef public Machine conn
@@ -16,20 +16,20 @@ cdef class Outgoing:
     cdef public long _busy, _fragmenter
     cdef public long held
     cdef public int fd
-    cdef public bint blocked, paused, released, is_corked, keeps_oldest, turn_due
+    cdef public bint blocked, paused, released, keeps_oldest, turn_due
     cdef public bint _is_threaded, _told_closed, _half_closed
     cdef public object _error, _inbox, _waiters, _fragmenters
 
     cpdef long _current(self) except? 0
     @cython.locals(machine=object)
     cpdef send_message(self, data, bint is_text)
-    @cython.locals(machine=object)
     cpdef bint send_prepared(self, message) except -1
-    cpdef bint cork_prepared(self, message, list cork) except -1
+    @cython.locals(machine=object)
+    cpdef bint send_shared(self, message, list cork) except -1
     cpdef uncork(self)
     @cython.locals(busy=long)
     cpdef _flush_unless_corked(self)
-    @cython.locals(size=Py_ssize_t, sent=Py_ssize_t, is_quiet=bint)
+    @cython.locals(size=Py_ssize_t, sent=Py_ssize_t, is_quiet=bint, piece=bytes)
     cpdef _flush(self)
     cpdef Py_ssize_t _write(self, data) except -1
     cpdef _settle(self)

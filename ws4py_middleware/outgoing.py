@@ -16,7 +16,7 @@ from .core.machine import Machine
 from .core.policy import Policy
 from .core.prepared import PreparedMessage
 from .core.types import Buffer, CloseCode
-from .corks import find_cork
+from .corks import Corkable, find_cork, flush_if_let_go
 from .exc import ConnectionClosed
 from .handover.nowait import PlainSocket
 from .handover.transports import Transport
@@ -32,7 +32,7 @@ def is_ctrl_c(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
-class Outgoing:
+class Outgoing(Corkable):
     """The sending half of a link, and what both halves share."""
 
     __slots__ = (
@@ -54,7 +54,6 @@ class Outgoing:
         "ended_at",
         "fd",
         "held",
-        "is_corked",
         "keeps_oldest",
         "loop",
         "paused",
@@ -65,6 +64,7 @@ class Outgoing:
     )
 
     def __init__(self, transport: TransportLike, conn: Machine, loop: Loop) -> None:
+        super().__init__()
         self.conn = conn
         self._high_water = conn.policy.write_high_water
         self._join(transport, loop)
@@ -85,8 +85,6 @@ class Outgoing:
         self.turn_due = False
         #: The time for which the loop was asked to come back; ``None``: it was not.
         self.timer: float | None = None
-        #: Whether a cork has it on its list.
-        self.is_corked = False
         self._lock = loop.make_lock()
         self._busy = 0  # who runs a callback, and so corks what is sent; 0: nobody does
         self._error: OSError | None = None  # what the connection was lost to
@@ -212,48 +210,42 @@ class Outgoing:
         Returns:
             Whether it was queued: the connection is open, and the policy did not drop it.
         """
+        cork = find_cork()
+        is_sent = self.send_shared(message, cork)
+        flush_if_let_go(cork)
+        return is_sent
+
+    def send_shared(self, message: PreparedMessage, cork: list[Any] | None) -> bool:
+        """Send a message that goes to many; see :meth:`.Corkable.send_shared`."""
+        conn = self.conn
+        lock = self._lock
         try:
-            if self.cork_prepared(message, find_cork()):
-                return True
-            machine: Any = self.conn
+            lock.acquire()
+            try:
+                if conn.get_backlog() <= self._high_water:
+                    conn.send_prepared(message)
+                    if cork is None:
+                        self._flush_unless_corked()
+                    elif not self.is_corked and not self.blocked:
+                        self.is_corked = True
+                        cork.append(self)
+                    return True
+            finally:
+                lock.release()
+            machine: Any = conn  # whose methods are Python's
             return self._send(machine.send_prepared, message, waits=False)
         except ConnectionClosed:
             return False
 
-    def cork_prepared(self, message: PreparedMessage, cork: list[Any] | None) -> bool:
-        """
-        Send a message that goes to many; with a list of those that are flushed soon, come onto that.
-
-        Returns:
-            ``False`` when there is no room for it, so that something has to be decided.
-
-        Raises:
-            ConnectionClosed: The connection is closed.
-        """
-        conn = self.conn
-        self._lock.acquire()
-        try:
-            if conn.get_backlog() > self._high_water:
-                return False
-            conn.send_prepared(message)
-            if cork is None:
-                self._flush_unless_corked()
-            elif not self.is_corked and not self.blocked:
-                self.is_corked = True
-                cork.append(self)
-                if find_cork() is not cork:
-                    # Another thread has just let go of it: what is on it waits until the hook returns.
-                    self.is_corked = False
-                    self._flush_unless_corked()
-            return True
-        finally:
-            self._lock.release()
-
     def uncork(self) -> None:
         """Let leave what :class:`~.corks.Cork` has held back."""
-        with self._lock:
+        lock = self._lock
+        lock.acquire()
+        try:
             self.is_corked = False
             self._flush_unless_corked()
+        finally:
+            lock.release()
 
     def ask_room(self, waker: Waker) -> bool:
         """Return whether no more waits than may; else the waker is set when that is so, or all is over."""
@@ -399,8 +391,15 @@ class Outgoing:
         """Give the network what it takes, and tell those who wait for room."""
         conn = self.conn
         if not self.blocked:
-            while data := conn.data_to_send():
-                size = sum(map(len, data)) if type(data) is list else len(data)
+            while True:
+                data = conn.data_to_send()
+                if type(data) is bytes:
+                    piece = data
+                    size = len(piece)
+                else:
+                    size = sum(map(len, data)) if type(data) is list else len(data)
+                if not size:
+                    break
                 try:
                     sent = self._write(data)
                 except OSError as error:

@@ -26,6 +26,7 @@ from .figures import ManagerStats, Totals
 from .handover import from_socket
 from .hub import prepare
 from .link import Link, TransportLike
+from .sending import deliver_all
 from .timers import TimerHeap
 from .tracedlink import link_class
 from .websocket import WebSocket
@@ -233,7 +234,9 @@ class Registry(ABC):
             How many it was queued for.
         """
         prepared = prepare(message, binary)
-        return sum(websocket.deliver(prepared) for websocket in self if isinstance(websocket, WebSocket))
+        with self.lock:
+            links = list(self._links.values())
+        return deliver_all(links, prepared, WebSocket)
 
     def close_all(self, code: int = GOING_AWAY.code, message: str = GOING_AWAY.reason) -> None:
         """

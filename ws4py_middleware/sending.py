@@ -11,6 +11,8 @@ from typing import Any
 
 from .core.prepared import PreparedMessage
 from .core.types import Buffer
+from .corks import find_cork, flush_if_let_go
+from .hub.fanout import deliver
 from .link import Link
 from .messaging import (
     BinaryMessage,
@@ -22,7 +24,7 @@ from .messaging import (
 )
 from .payloads import check_pieces, check_text
 
-__all__ = ["Queued", "deliver", "send", "send_async"]
+__all__ = ["Queued", "deliver_all", "send", "send_async"]
 
 # An iterator that is at its end, for ``await``s that wait for nothing.
 _NOTHING: Any = iter(())
@@ -96,10 +98,34 @@ def send_async(self: Any, payload: str | Buffer | Message | Iterable[Any], binar
     return queued
 
 
-def deliver(self: Any, message: PreparedMessage) -> bool:
-    """Take a message that goes to many; never wait and never raise. Return whether it was queued."""
-    link: Link = self._link
-    return link is not None and link.send_prepared(message)
+def deliver_all(links: list[Link], message: PreparedMessage, kind: type[Any]) -> int:
+    """
+    Send a message to many, and wait for nobody.
+
+    Args:
+        kind: The handlers that get it.
+
+    Returns:
+        How many it was queued for.
+    """
+    count = 0
+    cork = find_cork()
+    seen: type | None = None
+    is_direct = False
+    try:
+        for link in links:
+            handler: Any = link.handler
+            if type(handler) is not seen:
+                seen = type(handler)
+                is_direct = getattr(seen, "deliver", None) is deliver
+            if is_direct:
+                if link.send_shared(message, cork):
+                    count += 1
+            elif isinstance(handler, kind) and handler.deliver(message):
+                count += 1
+    finally:
+        flush_if_let_go(cork)
+    return count
 
 
 def _send_data(link: Link, message: Message, is_text: bool) -> None:

@@ -41,7 +41,7 @@ from .link import Link
 from .messaging import (
     Message,
 )
-from .sending import deliver, send
+from .sending import send
 from .streaming import Stream
 
 if TYPE_CHECKING:
@@ -154,7 +154,6 @@ class WebSocket(InRooms):
     # --- sending -------------------------------------------------------------------------
 
     send = send
-    deliver = deliver
 
     def ping(self, message: str | Buffer = b"") -> None:
         """

@@ -10,7 +10,7 @@ import pytest
 from tests.drivers.peer import Recorder
 from tests.drivers.threads import ThreadHost, threads
 from ws4py_middleware.core.prepared import PreparedMessage
-from ws4py_middleware.corks import Cork, find_cork, let_go
+from ws4py_middleware.corks import Cork, Corkable, find_cork, flush_if_let_go, let_go
 from ws4py_middleware.link import Link
 from ws4py_middleware.native import get_ident
 
@@ -107,7 +107,8 @@ def test_cork_that_another_thread_has_just_let_go_of_holds_nothing(threads: Thre
         former = find_cork()
         assert former is cork.held
         threads.spawn(functools.partial(let_go, get_ident()))()
-        assert link.cork_prepared(prepared("one"), former)
+        assert link.send_shared(prepared("one"), former)
+        flush_if_let_go(former)
         assert peer.read() == "one"
         assert not link.is_corked
     with Cork():
@@ -130,9 +131,7 @@ def test_connection_that_has_ended_is_not_held(threads: ThreadHost) -> None:
 def test_fault_of_one_does_not_reach_the_others(
     threads: ThreadHost, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Faulty:
-        is_corked = True
-
+    class Faulty(Corkable):
         def uncork(self) -> None:
             raise ZeroDivisionError
 

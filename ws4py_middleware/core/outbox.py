@@ -148,6 +148,10 @@ class Outbox:
         if self._make_mask_key is not None or self._fragmenting:
             self.push_message(message.data, message.is_text)
             return
+        if extension is None and message.frame is not None:
+            self.messages += 1
+            self._push(message.frame)
+            return
         # A compressor that remembers earlier messages cannot share a frame; the frame
         # that all others share is not compressed, which every peer has to take.
         key = None if extension is None else extension.share_key
@@ -162,6 +166,8 @@ class Outbox:
             else:
                 frame = self._frame(first | _RSV1, payload)
             message.frames[key] = frame
+            if key is None:
+                message.frame = frame
         if extension is not None and _first_of(frame) & _RSV1:
             self.plain += len(message.data)
             self.packed += _size_of(frame)

@@ -25,12 +25,14 @@ class PreparedMessage:
         is_text: Whether it is text.
     """
 
-    __slots__ = ("data", "frames", "is_text", "relayed")
+    __slots__ = ("data", "frame", "frames", "is_text", "relayed")
 
     def __init__(self, data: Buffer, is_text: bool) -> None:
         self.data = data
         self.is_text = is_text
         self.frames: dict[Hashable, Frame] = {}
+        #: The one for servers without an extension, which most are.
+        self.frame: Frame | None = None
         #: The same for connections that are relayed, whose messages are not framed here.
         self.relayed: object = None
 

@@ -27,11 +27,11 @@ from ..corks import Cork
 from .alarms import Alarm, Alarms
 from .cursors import Cursor, State
 from .entries import PLAIN, Entry, Page, Place
+from .fanout import Seat
 from .history import Keeper
 from .locks import Bell, RoomLocks
 from .members import Receiver
 from .outages import Complaints
-from .table import Seat
 
 __all__ = ["CatchUp"]
 
@@ -189,7 +189,8 @@ class CatchUp:
         """Send a message to each in its room; number and before are what was known of it, and of the room."""
         count = 0
         exclude = entry.exclude
-        for member, receiver, cursor in self._seats(entry.room):
+        for seat in self._seats(entry.room):
+            member, receiver, cursor = seat.member, seat.receiver, seat.cursor
             if cursor is not None:
                 count += self._give(cursor, entry, number, before)
             elif not (number or member.id in exclude):

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .default import get_hub
+from .fanout import deliver
 from .members import Member
 from .rooms import Hub
 
 if TYPE_CHECKING:
-    from ..core.prepared import PreparedMessage
     from .replay import Replay
 
 __all__ = ["InRooms"]
@@ -33,7 +33,8 @@ class InRooms:
 
         @property
         def is_open(self) -> bool: ...
-        def deliver(self, message: PreparedMessage) -> bool: ...
+
+    deliver = deliver
 
     @property
     def hub(self) -> Hub:

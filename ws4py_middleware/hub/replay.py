@@ -199,10 +199,10 @@ class _Escaping:
             data = escape(data)
         super().send_fragment(data, is_text, first=first, fin=fin)  # type: ignore[misc]  # a link's
 
-    def send_prepared(self, message: PreparedMessage) -> bool:
+    def send_shared(self, message: PreparedMessage, cork: list[Any] | None) -> bool:
         if message.is_text and message.data[:1] == MARK and not isinstance(message, Marked):
             message = PreparedMessage(escape(message.data), True)
-        sent: bool = super().send_prepared(message)  # type: ignore[misc]  # a link's
+        sent: bool = super().send_shared(message, cork)  # type: ignore[misc]  # a link's
         return sent
 
 

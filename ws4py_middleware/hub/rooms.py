@@ -18,13 +18,13 @@ from ..messaging import Message
 from .backplane import Backplane, Envelope
 from .catchup import CatchUp
 from .entries import BARE, MARKED, PLAIN, KeptMessage, make_entry
-from .fanout import fan_out
+from .fanout import Seat, fan_out
 from .history import Keeper, KeepingBackplane, MemoryHistory
 from .members import Member, Receiver, check_info, check_room, make_id
 from .messages import prepare
 from .replay import Replay
 from .spans import History, parse_history
-from .table import Exit, RoomTable, Seat
+from .table import Exit, RoomTable
 from .turns import Turns
 
 __all__ = ["Hub"]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..exc import PolicyViolation
+from .fanout import Seat
 from .members import Member, Receiver, make_id
 
 if TYPE_CHECKING:
@@ -43,15 +44,6 @@ class _Place(NamedTuple):
     rooms: dict[str, None]
 
 
-class Seat(NamedTuple):
-    """Somebody in a room, with who gets the messages: a member alone does not keep its receiver."""
-
-    member: Member
-    receiver: Receiver
-    #: For those who are to miss nothing.
-    cursor: Cursor | None = None
-
-
 class RoomTable:
     """
     Who is in which room.
@@ -64,6 +56,8 @@ class RoomTable:
         # By id(): what a handler class makes of == and hash() must not be called under anybody's lock. A
         # receiver whose id() is here is held by its seats, so that nobody else can have the same.
         self._rooms: dict[str, dict[int, Seat]] = {}
+        #: The same as lists, which nobody changes, until somebody comes or goes: who publishes needs one.
+        self._lists: dict[str, list[Seat]] = {}
         self._places: dict[int, _Place] = {}
 
     def join(
@@ -99,6 +93,7 @@ class RoomTable:
             elif cursor is not None:
                 cursor.member_id = place.id
             seat = seats[key] = Seat(Member(place.id, info or {}, receiver), receiver, cursor)
+            self._lists.pop(room, None)
         place.rooms[room] = None
         return Entry(seat.member, is_new, is_first)
 
@@ -109,6 +104,7 @@ class RoomTable:
         seat = None if seats is None else seats.pop(key, None)
         if seats is None or seat is None:
             return None
+        self._lists.pop(room, None)
         if not seats:
             del self._rooms[room]
         place = self._places[key]
@@ -123,9 +119,14 @@ class RoomTable:
         return [exit_ for exit_ in exits if exit_ is not None]
 
     def seats(self, room: str) -> list[Seat]:
-        """Return who is in a room, in the order of coming."""
-        seats = self._rooms.get(room)
-        return [] if seats is None else list(seats.values())
+        """Return who is in a room, in the order of coming; not to be changed."""
+        listed = self._lists.get(room)
+        if listed is None:
+            seats = self._rooms.get(room)
+            if seats is None:
+                return []
+            listed = self._lists[room] = list(seats.values())
+        return listed
 
     def members(self, room: str) -> list[Member]:
         """Return the same, without who gets the messages."""
