@@ -16,7 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.lib.guard.load import LOADS
+from scripts.lib.guard.load import GREETING, LOADS
+from tests.promises.wire import TEXT, frame
 from tests.servers import ROOT
 
 __all__ = ["BUILDS", "ECHO", "WORK", "count_instructions", "describe_build", "is_there", "parse_total"]
@@ -31,7 +32,12 @@ class Work(NamedTuple):
 
 
 #: By the name of the load. Large messages take a pure Python much longer.
-WORK = {"e1": Work(100, 50, 550), "p16x1": Work(20, 10, 110), "64K": Work(5, 5, 25)}
+WORK = {
+    "e1": Work(100, 50, 550),
+    "p16x1": Work(20, 10, 110),
+    "64K": Work(5, 5, 25),
+    "bcast100": Work(5, 5, 25),
+}
 
 #: By the name of a build: the environment in which it is what is imported.
 BUILDS: Mapping[str, Mapping[str, str]] = {
@@ -88,7 +94,7 @@ def count_instructions(
     build: str, handler: str = ECHO, loads: Sequence[str] = tuple(WORK)
 ) -> dict[str, float]:
     """
-    Return the instructions a message of each load, in one process that serves one connection.
+    Return the instructions a message of each load, in one process that serves one connection, and a room.
 
     Args:
         build: One of :data:`BUILDS`.
@@ -99,15 +105,19 @@ def count_instructions(
         RuntimeError: valgrind does not run here, or the build is not there.
     """
     counts: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix="guard-") as folder, _watched(build, handler, folder) as watched:
-        process, ours = watched
+    members = max((LOADS[name].connections for name in loads if LOADS[name].is_broadcast), default=0)
+    with (
+        tempfile.TemporaryDirectory(prefix="guard-") as folder,
+        _watched(build, handler, members, folder) as (process, ours),
+    ):
         for name in loads:
             load, work = LOADS[name], WORK[name]
-            load.play([ours], work.warm)
+            sockets = ours[1:] if load.is_broadcast else ours[:1]
+            load.play(sockets, work.warm)
             totals = []
             _dump(process, folder)
             for rounds in (work.few, work.many):
-                load.play([ours], rounds)
+                load.play(sockets, rounds)
                 totals.append(_dump(process, folder))
             counts[name] = (totals[1] - totals[0]) / ((work.many - work.few) * load.per_round)
     return counts
@@ -115,25 +125,33 @@ def count_instructions(
 
 @contextlib.contextmanager
 def _watched(
-    build: str, handler: str, folder: str
-) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket]]:
-    """Run the process under callgrind, which counts from here on; yield it and the client's socket."""
-    ours, theirs = socket.socketpair()
+    build: str, handler: str, members: int, folder: str
+) -> Iterator[tuple[subprocess.Popen[bytes], list[socket.socket]]]:
+    """Run the process under callgrind, which counts from here on; yield it and the clients' sockets."""
     with contextlib.ExitStack() as stack:
-        stack.enter_context(ours)
-        for sock in (ours, theirs):
+        pairs = [socket.socketpair() for _ in range(1 + members)]
+        ours, theirs = ([pair[end] for pair in pairs] for end in (0, 1))
+        for sock in ours:
+            stack.enter_context(sock)
+            sock.settimeout(_PATIENCE)
+        for sock in pairs[0]:
             for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                 sock.setsockopt(socket.SOL_SOCKET, option, 2**20)
-        ours.settimeout(_PATIENCE)
+        fds = [sock.fileno() for sock in theirs]
         log = Path(folder, "log")
         command = ["valgrind", "--tool=callgrind", "--cache-sim=no", "--instr-atstart=no"]
         command += [f"--callgrind-out-file={folder}/out", f"--vgdb-prefix={folder}/vgdb", f"--log-file={log}"]
-        command += [sys.executable, "-m", "scripts.lib.guard.echo", handler, str(theirs.fileno())]
-        process = subprocess.Popen(command, cwd=ROOT, env=_environ(build), pass_fds=[theirs.fileno()])
-        theirs.close()
+        command += [sys.executable, "-m", "scripts.lib.guard.echo", handler, *map(str, fds)]
+        process = subprocess.Popen(command, cwd=ROOT, env=_environ(build), pass_fds=fds)
+        for sock in theirs:
+            sock.close()
         stack.callback(process.wait)
         stack.callback(process.kill)
-        LOADS["e1"].play([ours], 1)  # it is there
+        LOADS["e1"].play(ours[:1], 1)  # it is there
+        greeting = frame(TEXT, GREETING.encode(), masked=False)
+        for sock in ours[1:]:
+            if sock.recv(len(greeting), socket.MSG_WAITALL) != greeting:
+                raise RuntimeError("a member has not come in")
         _tell(process, folder, "instrumentation", "on")
         yield process, ours
 

@@ -96,6 +96,7 @@ LOADS = {
         Load("p16", "16 messages in flight, 125 B", 100, 16, 125),
         Load("p16x1", "1 connection, 16 messages in flight, 125 B", 1, 16, 125),
         Load("64K", "1 connection, 64 KiB", 1, 1, 64 * 1024),
+        Load("bcast100", "one message to 100 members, by delivery", 100, 1, 32, True),
         Load("bcast", "one message to 1,000 members, by delivery", 1000, 1, 32, True),
         Load("bcast4", "the same with 4 messages in flight", 1000, 4, 32, True),
     )
