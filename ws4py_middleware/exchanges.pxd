@@ -2,10 +2,10 @@ cimport cython
 
 from .core.events cimport MessageReceived, make_message
 from .core.relay cimport SendMessage, get_text
-from .native cimport Lock, monotonic
+from .native cimport Lock, get_ident, monotonic
 from .steps cimport Name, Taker, begin, iterate
 
-cdef object DONE, _get_running_loop
+cdef object DONE
 cdef double _TURN_TIME
 cdef Py_ssize_t _TURN_MESSAGES
 
@@ -14,7 +14,8 @@ cdef class Exchange:
     cdef public object local_address, peer_address
     cdef public object _receive, _send, _loop, _readable, _writable, _room, _wake, _progress, _reader
     cdef public Py_ssize_t _number
-    cdef public object _thread, _arrived
+    cdef public unsigned long _thread
+    cdef public object _arrived
     cdef public Lock _lock
     cdef public Py_ssize_t _arrived_size, _count
     cdef public double _since

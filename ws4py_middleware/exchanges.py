@@ -13,8 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import threading
-from asyncio import _get_running_loop
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
@@ -23,7 +21,7 @@ from .core.events import CloseReceived, Event, make_message
 from .core.frames import pack_close, unpack_close
 from .core.relay import Item, SendMessage, get_text
 from .core.types import CloseCode
-from .native import Lock, monotonic
+from .native import Lock, get_ident, monotonic
 from .steps import DONE, Name, Taker, begin, go_on, iterate
 
 __all__ = ["Exchange", "Receive", "Scope", "Send"]
@@ -70,7 +68,7 @@ class Exchange:
         self._send = send
         self._number = number
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.get_ident()
+        self._thread = get_ident()
         self._lock = Lock()
         self._readable: Callable[[], object] = _nothing
         self._writable: Callable[[], object] = _nothing
@@ -359,7 +357,8 @@ class Exchange:
         It is called with those that are left until it returns their number. When the server takes nothing
         more, everything counts as taken, as by the network.
         """
-        is_here = _get_running_loop() is self._loop
+        # Not by get_running_loop(), which before Python 3.12 asks the system for the process, each time.
+        is_here = get_ident() == self._thread and self._loop.is_running()
         self._lock.acquire()  # not by "with", which takes longer than all that it guards
         try:
             if self._cut or self._taken:
@@ -397,7 +396,7 @@ class Exchange:
     def _call(self, function: Callable[[], object]) -> None:
         if self._loop.is_closed():
             return  # the process is about to end
-        if threading.get_ident() == self._thread:
+        if get_ident() == self._thread:
             function()
         else:
             self._loop.call_soon_threadsafe(function)
