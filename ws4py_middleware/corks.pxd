@@ -3,6 +3,7 @@ cimport cython
 from .native cimport get_ident
 
 cdef dict _corks
+cdef unsigned long _holding
 
 
 cdef class Corkable:
@@ -12,9 +13,12 @@ cdef class Corkable:
     cpdef uncork(self)
 
 
+@cython.locals(me="unsigned long", cork=list)
 cpdef list find_cork()
-cpdef list hold()
-cpdef let_go(ident)
+cpdef hold(unsigned long ident)
+cpdef list find_held(unsigned long ident)
+@cython.locals(held=list)
+cpdef let_go(unsigned long ident)
 @cython.locals(link=Corkable)
 cpdef flush(list held)
 cpdef flush_if_let_go(list cork)

@@ -24,7 +24,7 @@ from .native import get_ident
 if TYPE_CHECKING:
     from .core.prepared import PreparedMessage
 
-__all__ = ["Cork", "Corkable", "find_cork", "flush", "flush_if_let_go", "hold", "let_go"]
+__all__ = ["Cork", "Corkable", "find_cork", "find_held", "flush", "flush_if_let_go", "hold", "let_go"]
 
 logger = logging.getLogger("ws4py_middleware")
 
@@ -58,25 +58,56 @@ class Corkable:
 
 #: What is held back, by thread; empty most of the time, so that it costs others nothing to ask.
 _corks: dict[int, list[Any]] = {}
+#: The thread that has its list only when there is something to put onto it; 0: none. Most rounds need none.
+_holding = 0
+
+
+def _forget() -> None:
+    global _holding
+    _corks.clear()
+    _holding = 0
+
+
 # A forked child has none of its parent's threads, but may have a thread of the same number.
-os.register_at_fork(after_in_child=_corks.clear)
+os.register_at_fork(after_in_child=_forget)
 
 
 def find_cork() -> list[Any] | None:
     """Return the list onto which the calling thread puts what it holds back; most have none."""
+    global _holding
+    if _holding:
+        me = get_ident()
+        cork: list[Any] = []
+        if _holding == me:
+            _corks[me] = cork  # before the next line: it is in one of the two places for who lets go of it
+            _holding = 0
+            return cork
     return _corks.get(get_ident()) if _corks else None
 
 
-def hold() -> list[Any]:
-    """Hold back what the calling thread sends to many from now on, on the list that is returned."""
-    return _corks.setdefault(get_ident(), [])
+def hold(ident: int) -> None:
+    """Hold back what the calling thread, of this number, sends to many from now on."""
+    global _holding
+    if not _holding:
+        _holding = ident
+    elif _holding != ident:
+        _corks.setdefault(ident, [])
+
+
+def find_held(ident: int) -> list[Any] | None:
+    """Return what a thread holds back, if there is something."""
+    return _corks.get(ident) if _corks else None
 
 
 def let_go(ident: int) -> None:
     """Let everything leave that a thread holds back, and hold back nothing more of it; from any thread."""
-    held = _corks.pop(ident, None)
-    if held is not None:
-        flush(held)
+    global _holding
+    if _holding == ident:
+        _holding = 0
+    if _corks:
+        held = _corks.pop(ident, None)
+        if held is not None:
+            flush(held)
 
 
 def flush_if_let_go(cork: list[Any] | None) -> None:
@@ -98,7 +129,8 @@ class Cork:
     def __enter__(self) -> Cork:
         self._ident = get_ident()
         # Inside another it has nothing to do.
-        _corks.setdefault(self._ident, self.held)
+        if _holding != self._ident:
+            _corks.setdefault(self._ident, self.held)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
+
+from .dispatching import Rounds
 
 if TYPE_CHECKING:
     from greenlet import greenlet
@@ -15,16 +17,12 @@ __all__ = ["GreenletCrew"]
 _SPARE = 16
 
 
-class GreenletCrew:
+class GreenletCrew(Rounds):
     """The greenlets in which hooks run; all of it belongs to the hub's thread."""
 
-    # What the loop asks of a crew, as of one of threads: a class that waits stops nobody, and is not watched.
-    slow: ClassVar[dict[type, float]] = {}
-    asleep = False
-    hands_on = True
-
     def __init__(self) -> None:
-        self.rounds = 0
+        # A class that waits stops nobody, so none is slow, and nobody is watched.
+        super().__init__(hands_on=True)
         #: The one that gives the turns; it is parked when it does not.
         self.leader: greenlet | None = None
         #: The link whose turn the leader is in; the leader finds out by it that it leads no more.

@@ -131,6 +131,12 @@ class _LongLock(Lock):
     def release(self) -> None:
         self._lock.release()
 
+    def enter(self) -> None:
+        self.acquire()
+
+    def leave(self) -> None:
+        self.release()
+
     def __enter__(self) -> bool:
         return self.acquire()
 

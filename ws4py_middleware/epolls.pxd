@@ -1,1 +1,1 @@
-cpdef list wait_epoll(epoll, timeout)
+cpdef list wait_epoll(epoll, double timeout)

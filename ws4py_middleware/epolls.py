@@ -6,6 +6,7 @@ What ``epoll`` tells, in a poller's own flags.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,12 +20,12 @@ WRITE = 2
 HANGUP = 4
 
 
-def wait_epoll(epoll: select.epoll, timeout: float | None) -> list[tuple[int, int]]:
+def wait_epoll(epoll: select.epoll, timeout: float) -> list[tuple[int, int]]:
     """
     Wait until descriptors are ready.
 
     Args:
-        timeout: Seconds; ``None`` waits for as long as it takes, 0 does not wait.
+        timeout: Seconds; infinity waits for as long as it takes, 0 does not wait.
 
     Returns:
         Pairs of a descriptor and a combination of ``READ``, ``WRITE`` and ``HANGUP``.
@@ -35,5 +36,5 @@ def wait_epoll(epoll: select.epoll, timeout: float | None) -> list[tuple[int, in
     # The kernel's READ, WRITE, ERR and HUP are 1, 4, 8 and 16.
     return [
         (fd, flags & 1 | (flags & 4) >> 1 | (HANGUP if flags & 24 else 0))
-        for fd, flags in epoll.poll(-1 if timeout is None else timeout)  # PyPy knows no None
+        for fd, flags in epoll.poll(-1 if timeout == math.inf else timeout)
     ]

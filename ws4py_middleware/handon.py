@@ -26,7 +26,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from .corks import let_go
-from .dispatching import make_place
+from .dispatching import Rounds, make_place
 
 if TYPE_CHECKING:
     from .leading import Leading
@@ -71,7 +71,7 @@ class _Hand:
         self.since = monotonic() if since is None else since
 
 
-class Crew:
+class Crew(Rounds):
     """The threads of one run of a manager."""
 
     #: How long a thread stays when there is nothing for it to do; seconds.
@@ -80,16 +80,11 @@ class Crew:
     quick_time: float = 10.0
 
     def __init__(self, manager: Leading) -> None:
-        #: How many times the leader has asked who is ready; so two turns of one link can be told apart.
-        self.rounds = 0
-        #: Whether the watchdog has to be woken when there is something to watch.
-        self.asleep = True
-        #: The handler classes that block, and when they were last caught.
-        self.slow: dict[type, float] = {}
+        super().__init__(
+            hands_on=manager.max_threads > 1 and manager.handon_after is not None, asleep=True
+        )
         #: The threads in which callbacks run.
         self.idents: set[int] = set()
-        #: Whether the loop is handed on when a handler blocks.
-        self.hands_on = manager.max_threads > 1 and manager.handon_after is not None
         #: Set when the run is over: nobody leads any more.
         self.ended = threading.Event()
         self._manager = manager

@@ -3,10 +3,10 @@ cimport cython
 from .core.events cimport MessageReceived
 from .handover.nowait cimport PlainSocket
 from .messaging cimport make_binary, make_text
-from .native cimport get_ident, monotonic
+from .native cimport Lock, get_ident, monotonic
 from .outgoing cimport Outgoing
 
-cdef int _UNTIMED
+cdef int _UNTIMED, _READ, _WRITE, _HANGUP
 cdef Py_ssize_t _LONG, _HEAD_SIZE
 
 

@@ -21,6 +21,11 @@ from .pollers import HANGUP, READ, WRITE
 
 __all__ = ["Handler", "Incoming"]
 
+# The poller's flags, as numbers of C.
+_READ = READ
+_WRITE = WRITE
+_HANGUP = HANGUP
+
 # From so many bytes in one read on, the next one may go on with the same payload.
 _LONG = 16 * 1024
 
@@ -75,11 +80,11 @@ class Incoming(Outgoing):
 
     def on_ready(self, events: int) -> None:
         """See to what the poller tells; see :class:`~.pollers.Poller`."""
-        if events & WRITE:
+        if events & _WRITE:
             self.on_writable()
-        if events & READ:
+        if events & _READ:
             self.on_readable()
-        elif events & HANGUP:
+        elif events & _HANGUP:
             self.on_hangup()
             self.on_readable()
 
@@ -202,7 +207,7 @@ class Incoming(Outgoing):
     def _receive(self, data: bytes, now: float) -> None:
         """Give the core what was read."""
         lock = self._lock
-        lock.acquire()
+        lock.enter()
         try:
             if data:
                 self.conn.receive_data(data, now, self._frames())
@@ -211,7 +216,7 @@ class Incoming(Outgoing):
                 self.conn.receive_eof(now)
                 self._update()  # the end would be readable for ever
         finally:
-            lock.release()
+            lock.leave()
 
     def _frames(self) -> int | None:
         """Return how many frames to parse at once: no more than the inbox has room for."""
@@ -227,11 +232,11 @@ class Incoming(Outgoing):
         self._busy = get_ident() if self._is_threaded else self.loop.current()
         try:
             while True:
-                lock.acquire()
+                lock.enter()
                 try:
                     event = conn.next_event()
                 finally:
-                    lock.release()
+                    lock.leave()
                 if event is None:
                     break
                 if type(event) is MessageReceived:
@@ -248,7 +253,7 @@ class Incoming(Outgoing):
                             self._pause()
                             break
                 untimed -= 1
-                if not untimed:
+                if untimed <= 0 and conn.has_work():  # after the last one nobody waits for the next
                     elapsed = monotonic() - began
                     if elapsed > self._turn_time:
                         break
@@ -257,13 +262,13 @@ class Incoming(Outgoing):
             self._handler_failed(error)
         finally:
             self._busy = 0
-            lock.acquire()
+            lock.enter()
             try:
                 self._flush()
                 if not conn.is_open():
                     self._settle()
             finally:
-                lock.release()
+                lock.leave()
 
     def _tell_other(self, event: Event) -> None:
         """Call the hook for an event that is no message, if there is one."""

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .dispatching import dispatch, lead
+from .dispatching import Led, dispatch, lead
 from .handon import Crew
 from .link import Link
 from .native import Lock, get_ident, monotonic
@@ -46,7 +46,7 @@ __all__ = ["Leading"]
 logger = logging.getLogger("ws4py_middleware")
 
 
-class Leading(Registry):
+class Leading(Led, Registry):
     """
     A manager that polls, as far as its loop is concerned.
 
@@ -70,7 +70,8 @@ class Leading(Registry):
     def __init__(
         self, poller: Poller | Ws4pyPoller | None, max_threads: int | None, handon_after: float | None
     ) -> None:
-        super().__init__()
+        Led.__init__(self)
+        Registry.__init__(self)
         if max_threads is not None:
             if max_threads < 1:
                 raise ValueError(f"max_threads is {max_threads}; it is at least 1, which hands nothing on")
@@ -79,17 +80,14 @@ class Leading(Registry):
             if handon_after <= 0:
                 raise ValueError(f"handon_after is {handon_after}; it is a number of seconds above 0")
             self.handon_after = handon_after
-        self.running = False
         self.name = "WebSocketManager"
         self.daemon = False
         self._given_poller = poller
         self._poller: Poller | None = None
-        self._crew: Crew | None = None
+        self._crew: Crew | None
         self._ident: int | None = None  # of the thread that polls
         self._wake_fds: tuple[int, int] | None = None
         self._woken = False
-        self._timer_moved = False  # there is an earlier one, or none any more
-        self._turns: deque[Link] = deque()
         self._queued_turns: set[Link] = set()
         self._sinks: dict[int, _socket.socket] = {}
 

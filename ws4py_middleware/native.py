@@ -28,8 +28,18 @@ if TYPE_CHECKING:
                 RuntimeError: The caller does not have it.
             """
 
+        def enter(self) -> object:
+            """Take it, as :meth:`acquire`; where it is compiled, by no more than a comparison when it is free."""
+
+        def leave(self) -> object:
+            """Give it back, by one who has it."""
+
         def __enter__(self) -> bool: ...
         def __exit__(self, *_: object) -> None: ...
 
 else:
-    Lock = RLock
+    class Lock(RLock):
+        __slots__ = ()
+
+        enter = RLock.acquire
+        leave = RLock.release

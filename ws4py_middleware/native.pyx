@@ -56,6 +56,11 @@ cdef class Lock:
     meets another thread in it waits at a lock of the system's, the *gate*, which is made when that happens first.
     """
 
+    def __cinit__(self):
+        if type(self) is not Lock:
+            # One who never lets anybody by: so each enter() and leave() is the class' own acquire() and release().
+            self.waiting = 1
+
     def __dealloc__(self):
         if self.gate is not NULL:
             PyThread_free_lock(self.gate)

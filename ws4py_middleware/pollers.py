@@ -8,6 +8,7 @@ Each has ws4py's four methods (``register(fd)``, ``unregister(fd)``, ``poll()``,
 
 from __future__ import annotations
 
+import math
 import select
 import threading
 from abc import ABC, abstractmethod
@@ -204,7 +205,7 @@ class EPollPoller(Poller):
 
     def wait(self, timeout: float | None) -> list[tuple[int, int]]:
         """Wait for readiness; see :meth:`Poller.wait`."""
-        return wait_epoll(self._epoll, timeout)
+        return wait_epoll(self._epoll, math.inf if timeout is None else timeout)
 
     def release(self) -> None:
         """Close the epoll descriptor."""

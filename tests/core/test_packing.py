@@ -63,3 +63,35 @@ def test_pack_what_does_not_fit_is_refused() -> None:
 def test_both_builds_pack_the_same(first: int, payload: bytes, key: bytes | None) -> None:
     assert outcome(pack, first, payload, key) == outcome(pure.pack, first, payload, key)
     assert outcome(pack_head, first, len(payload), key) == outcome(pure.pack_head, first, len(payload), key)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0x81, 0x82, 0xC1]), st.sampled_from([0, 1, 125, 126, 65535, 65536])), max_size=4
+    )
+)
+def test_batch_has_the_same_frames_joined_and_each_by_itself(messages: list[tuple[int, int]]) -> None:
+    frames = [expected(first, bytes(size), None) for first, size in messages]
+    for module in (packing, pure):
+        batch = module.take_batch()
+        for _ in range(2):
+            assert [batch.add(first, bytes(size)) for first, size in messages] == [len(f) for f in frames]
+            assert batch.size == sum(map(len, frames))
+            assert batch.split() == frames
+            assert batch.size == 0
+        for first, size in messages:
+            batch.add(first, bytes(size))
+        assert batch.take() == b"".join(frames)
+        assert batch.size == 0
+        module.give_batch(batch)
+
+
+def test_batch_that_was_given_back_is_empty_and_given_to_one_alone() -> None:
+    for module in (packing, pure):
+        first = module.take_batch()
+        module.give_batch(first)
+        one, other = module.take_batch(), module.take_batch()
+        assert one is not other
+        assert one.size == other.size == 0
+        with pytest.raises(TypeError):
+            one.add(0x81, None)

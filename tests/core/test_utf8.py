@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.core.twins import load_pure, outcome
 from ws4py_middleware.core import utf8
-from ws4py_middleware.core.utf8 import IncrementalUtf8, check_utf8
+from ws4py_middleware.core.utf8 import IncrementalUtf8, check_utf8, is_ascii
 from ws4py_middleware.exc import TextFrameEncodingException
 
 pure = load_pure(utf8)
@@ -237,3 +237,12 @@ def test_both_builds_say_the_same(parts: list[bytes], final: bool) -> None:
         assert said == outcome(theirs.feed, part, is_last)
         if said is not None:
             break
+
+
+@pytest.mark.parametrize("size", [*range(1, 20), 127, 1023, 1024, 1025, 1033, 3000])
+def test_is_ascii_sees_each_byte(size: int) -> None:
+    assert is_ascii(b"a" * size)
+    for position in {0, size // 2, max(size - 9, 0), max(size - 8, 0), size - 2 if size > 1 else 0, size - 1}:
+        text = bytearray(b"a" * size)
+        text[position] = 0x80
+        assert not is_ascii(bytes(text))

@@ -19,8 +19,8 @@ cdef class Machine:
     cdef public object _failure
     cdef public double _now
 
-    cpdef bint is_open(self)
-    cpdef bint is_closed(self)
+    cpdef bint is_open(self) except -1
+    cpdef bint is_closed(self) except -1
     cpdef bint has_work(self) except -1
     cpdef Py_ssize_t get_queued(self) except -1
     cpdef Py_ssize_t get_backlog(self) except -1

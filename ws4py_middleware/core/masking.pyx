@@ -38,7 +38,15 @@ cdef void mask_bytes(uint8_t *target, const uint8_t *source, Py_ssize_t size, ui
         memcpy(&word, source + 8 * i, 8)
         word ^= wide
         memcpy(target + 8 * i, &word, 8)
-    _mask_rest(target, source, words << 3, size, key)
+    if words:
+        # The last eight bytes once more: that is less than to look at each of the rest.
+        i = size - 8
+        key = turn_key(key, i)
+        memcpy(&word, source + i, 8)
+        word ^= (<uint64_t>key << 32) | key
+        memcpy(target + i, &word, 8)
+    else:
+        _mask_rest(target, source, 0, size, key)
 
 
 cdef void mask_in_place(uint8_t *target, Py_ssize_t size, uint32_t key) noexcept nogil:

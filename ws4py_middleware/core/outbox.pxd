@@ -1,6 +1,6 @@
 cimport cython
 
-from .packing cimport pack, pack_head
+from .packing cimport Batch, give_batch, pack, pack_head, take_batch
 from .prepared cimport PreparedMessage
 
 cdef Py_ssize_t _JOIN_SIZE
@@ -22,6 +22,7 @@ cdef class Outbox:
     cdef public Py_ssize_t _wire_size
     cdef public list _frames
     cdef public Py_ssize_t _pairs
+    cdef public Batch _batch
     cdef public bytes _pong
     cdef public bint _fragmenting
     cdef public list _held
@@ -34,13 +35,17 @@ cdef class Outbox:
     cdef public long long packed
     cdef public long long plain
 
-    @cython.locals(first=int, frame=bytes)
+    @cython.locals(first=int, batch=Batch, small=bytes)
     cpdef push_message(self, data, bint is_text)
     @cython.locals(first=int)
     cpdef push_prepared(self, PreparedMessage message)
     cpdef push_pong(self, bytes payload)
     @cython.locals(frames=list, count=Py_ssize_t, size=Py_ssize_t)
     cpdef take(self)
+    @cython.locals(wire=bytes)
+    cdef bytes _take_batch(self, Batch batch)
+    @cython.locals(batch=Batch, frames=list)
+    cdef _split(self)
     @cython.locals(buffers=list, small=list, count=Py_ssize_t, size=Py_ssize_t)
     cdef _take_apart(self, list frames)
     @cython.locals(queued=Py_ssize_t)

@@ -8,10 +8,10 @@ the network, that no other depends on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .counts import Counts
-from .packing import pack, pack_head
+from .packing import Batch, give_batch, pack, pack_head, take_batch
 from .prepared import Frame, PreparedMessage
 from .types import Buffer, Opcode
 
@@ -55,6 +55,7 @@ class Outbox:
     """
 
     __slots__ = (
+        "_batch",
         "_extension",
         "_fragmenting",
         "_frames",
@@ -92,6 +93,8 @@ class Outbox:
         self._wire_size = 0
         self._frames: list[Frame] | None = None
         self._pairs = 0
+        # Behind them the latest messages, as long as nobody has to look at one of them.
+        self._batch: Batch | None = None
         self._pong: bytes | None = None  # the latest, while others would pile up
         # Messages that wait for the end of a fragmented one.
         self._fragmenting = False
@@ -125,15 +128,19 @@ class Outbox:
                 payload = packed
                 first |= _RSV1
         self.messages += 1
-        if self._make_mask_key is None and len(payload) < _APART_FROM:
-            frame = pack(first, payload)
-            if self._frames is None:
-                self._frames = [frame]
-            else:
-                self._frames.append(frame)
-            self.queued += len(frame)
-        else:
-            self._push(self._frame(first, payload))
+        if type(payload) is bytes and self._make_mask_key is None:
+            small = payload
+            if len(small) < _APART_FROM:
+                batch = self._batch
+                if batch is None:
+                    batch = take_batch()
+                elif batch.size > _JOIN_SIZE:
+                    self._split()
+                    batch = take_batch()
+                self.queued += batch.add(first, small)
+                self._batch = batch
+                return
+        self._push(self._frame(first, payload))
 
     def push_prepared(self, message: PreparedMessage) -> None:
         """
@@ -222,6 +229,10 @@ class Outbox:
         wire = self._wire
         if wire is not None:
             return wire
+        if self._batch is not None:
+            if self._frames is None and self._pong is None:
+                return self._take_batch(self._batch)
+            self._split()
         frames = self._frames
         if self._pong is not None:
             payload, self._pong = self._pong, None
@@ -245,6 +256,26 @@ class Outbox:
         self._wire = wire
         self._wire_size = len(wire)
         return wire
+
+    def _take_batch(self, batch: Batch) -> bytes:
+        """Take what nobody else is before."""
+        wire = self._wire = batch.take()
+        self._wire_size = len(wire)
+        self._batch = None
+        give_batch(batch)
+        return wire
+
+    def _split(self) -> None:
+        """Have the latest messages as frames behind the others."""
+        batch = self._batch
+        if batch is not None:
+            self._batch = None
+            frames: list[Any] = batch.split()
+            if self._frames is None:
+                self._frames = frames or None
+            else:
+                self._frames += frames
+            give_batch(batch)
 
     def _take_apart(self, frames: list[Frame]) -> bytes | list[Buffer]:
         """Take frames among which there are large ones, whose payloads stay as they are."""
@@ -305,6 +336,7 @@ class Outbox:
             Whether there was one. A message that is compressed with the memory of
             those before it, or that has several frames, cannot be left out.
         """
+        self._split()
         extension = self._extension
         may_skip = extension is None or extension.share_key is not None
         frames = self._frames or ()
@@ -342,6 +374,7 @@ class Outbox:
     def discard(self) -> None:
         """Forget all frames that were not given to the network, but for a Close frame, which is the last."""
         self._note_queued()
+        self._split()
         kept = None
         for frame in self._frames or ():
             self.queued -= _size_of(frame)
@@ -384,6 +417,8 @@ class Outbox:
         return pack(first, payload)
 
     def _push(self, frame: Frame) -> None:
+        if self._batch is not None:
+            self._split()
         if self._frames is None:
             self._frames = [frame]
         else:

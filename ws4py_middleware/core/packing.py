@@ -13,7 +13,7 @@ from ..exc import FrameTooLargeException
 from .masking import apply_mask
 from .types import Buffer
 
-__all__ = ["pack", "pack_head"]
+__all__ = ["Batch", "give_batch", "pack", "pack_head", "take_batch"]
 
 _pack_16 = struct.Struct("!BBH").pack
 _pack_64 = struct.Struct("!BBQ").pack
@@ -67,3 +67,58 @@ def pack(first: int, payload: Buffer, mask_key: bytes | None = None) -> bytes:
     if size < len(heads):
         return heads[size] + payload
     return b"".join((pack_head(first, size), payload))
+
+
+class Batch:
+    """
+    Frames that leave together, not masked.
+
+    >>> batch = take_batch()
+    >>> batch.add(0x81, b"Hi"), batch.add(0x82, b""), batch.size
+    (4, 2, 6)
+    >>> batch.take()
+    b'\\x81\\x02Hi\\x82\\x00'
+    """
+
+    __slots__ = ("_frames", "size")
+
+    def __init__(self) -> None:
+        self._frames: list[bytes] = []
+        #: So many bytes are in it.
+        self.size = 0
+
+    def add(self, first: int, payload: bytes) -> int:
+        """
+        Append a frame.
+
+        Args:
+            first: Its first byte.
+            payload: What is in it; a copy is made.
+
+        Returns:
+            How long it is.
+        """
+        frame = pack(first, payload)
+        self._frames.append(frame)
+        self.size += len(frame)
+        return len(frame)
+
+    def take(self) -> bytes:
+        """Return all frames, joined; none is left here."""
+        frames = self.split()
+        return frames[0] if len(frames) == 1 else b"".join(frames)
+
+    def split(self) -> list[bytes]:
+        """Return all frames, each by itself; none is left here."""
+        frames, self._frames = self._frames, []
+        self.size = 0
+        return frames
+
+
+def take_batch() -> Batch:
+    """Return an empty batch."""
+    return Batch()
+
+
+def give_batch(batch: Batch) -> None:
+    """Take back a batch that is empty; where it is compiled, for whoever needs the next one."""

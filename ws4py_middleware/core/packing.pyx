@@ -2,6 +2,7 @@
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
@@ -9,7 +10,12 @@ from .masking cimport mask_bytes, read_key
 
 from ..exc import FrameTooLargeException
 
-__all__ = ["pack", "pack_head"]
+__all__ = ["Batch", "give_batch", "pack", "pack_head", "take_batch"]
+
+# How much memory a batch has at first, and how much one may have that is kept.
+cdef enum:
+    LEAST = 256
+    MOST_KEPT = 256 * 1024
 
 cdef object _TOO_LARGE = 0x8000000000000000
 
@@ -85,3 +91,87 @@ cdef inline bytes _pack(int first, const uint8_t *payload, Py_ssize_t size, obje
     else:
         mask_bytes(target + length, payload, size, key)
     return frame
+
+
+cdef class Batch:
+    """Frames that leave together, in one piece of memory."""
+
+    def __dealloc__(self):
+        PyMem_Free(self._data)
+
+    cdef int _reserve(self, Py_ssize_t size) except -1:
+        """Have memory for so many bytes more."""
+        cdef Py_ssize_t capacity = max(2 * self._capacity, self.size + size, LEAST)
+        cdef void *data = PyMem_Realloc(self._data, capacity)
+        if data is NULL:
+            raise MemoryError
+        self._data = <uint8_t *>data
+        self._capacity = capacity
+        return 0
+
+    cpdef Py_ssize_t add(self, int first, bytes payload) except -1:
+        """Append a frame."""
+        cdef Py_ssize_t size = len(payload)  # which knows None
+        cdef uint8_t *target
+        cdef int length
+        if self._capacity - self.size < size + 10:
+            self._reserve(size + 10)
+        target = self._data + self.size
+        length = _write_head(target, first, size, 0)
+        memcpy(target + length, PyBytes_AS_STRING(payload), size)
+        self.size += length + size
+        return length + size
+
+
+    cpdef bytes take(self):
+        """Return all frames, joined; none is left here."""
+        cdef Py_ssize_t size = self.size
+        self.size = 0
+        return PyBytes_FromStringAndSize(<const char *>self._data, size)
+
+    cpdef list split(self):
+        """Return all frames, each by itself; none is left here."""
+        cdef list frames = []
+        cdef Py_ssize_t start = 0
+        cdef Py_ssize_t size
+        while start < self.size:
+            size = _frame_size(self._data + start)
+            frames.append(PyBytes_FromStringAndSize(<const char *>self._data + start, size))
+            start += size
+        self.size = 0
+        return frames
+
+
+cdef Py_ssize_t _frame_size(const uint8_t *frame) noexcept nogil:
+    """Return how long one of our own frames is, which is not masked."""
+    cdef Py_ssize_t size = frame[1]
+    cdef int i
+    if size < 126:
+        return 2 + size
+    if size == 126:
+        return 4 + (<Py_ssize_t>frame[2] << 8 | frame[3])
+    size = 0
+    for i in range(8):
+        size = size << 8 | frame[2 + i]
+    return 10 + size
+
+
+# The one that was used last, when it is empty: most turns need one, and no two of them at a time.
+cdef Batch _spare = None
+
+
+cpdef Batch take_batch():
+    """Return an empty batch."""
+    global _spare
+    cdef Batch batch = _spare
+    if batch is None:
+        return Batch()
+    _spare = None
+    return batch
+
+
+cpdef give_batch(Batch batch):
+    """Take back a batch that is empty, for whoever needs the next one."""
+    global _spare
+    if batch._capacity <= MOST_KEPT:
+        _spare = batch

@@ -2,7 +2,7 @@ from libc.stdint cimport uint8_t
 
 cdef Py_ssize_t check_bytes(const uint8_t *data, Py_ssize_t size) noexcept nogil
 
-cpdef bint is_ascii(bytes data)
+cpdef bint is_ascii(bytes data) except -1
 cpdef check_utf8(data)
 
 

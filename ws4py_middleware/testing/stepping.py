@@ -12,12 +12,13 @@ import threading
 from _thread import get_ident
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from ..core.connection import Connection
 from ..core.policy import Policy
 from ..core.relay import Relay
 from ..core.types import Side
+from ..dispatching import Rounds
 from ..leading import Leading
 from ..link import Link
 from ..pollers import HANGUP, READ, WRITE, Poller
@@ -256,15 +257,11 @@ class _Poller(Poller):
         self._interest.clear()
 
 
-class _Crew:
+class _Crew(Rounds):
     """What a round asks of the crew: there is one, the test's thread, and nobody to hand the loop on to."""
 
-    slow: ClassVar[dict[type, float]] = {}
-    asleep = False
-    hands_on = True
-    rounds = 0
-
     def __init__(self) -> None:
+        super().__init__(hands_on=True)
         self.idents = {get_ident()}
 
     def disown(self) -> None:
