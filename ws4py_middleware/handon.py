@@ -80,9 +80,7 @@ class Crew(Rounds):
     quick_time: float = 10.0
 
     def __init__(self, manager: Leading) -> None:
-        super().__init__(
-            hands_on=manager.max_threads > 1 and manager.handon_after is not None, asleep=True
-        )
+        super().__init__(hands_on=manager.max_threads > 1 and manager.handon_after is not None, asleep=True)
         #: The threads in which callbacks run.
         self.idents: set[int] = set()
         #: Set when the run is over: nobody leads any more.

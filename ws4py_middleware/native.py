@@ -29,7 +29,7 @@ if TYPE_CHECKING:
             """
 
         def enter(self) -> object:
-            """Take it, as :meth:`acquire`; where it is compiled, by no more than a comparison when it is free."""
+            """Take it, as :meth:`acquire`; where it is compiled, a free one by a comparison."""
 
         def leave(self) -> object:
             """Give it back, by one who has it."""
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         def __exit__(self, *_: object) -> None: ...
 
 else:
+
     class Lock(RLock):
         __slots__ = ()
 

@@ -27,8 +27,7 @@ cdef class Outgoing(Corkable):
     @cython.locals(machine=object)
     cpdef bint send_shared(self, message, list cork) except -1
     cpdef uncork(self)
-    @cython.locals(me=long)
-    cdef bint _is_busy_here(self) except -1
+    @cython.locals(busy=long, me=long)
     cpdef _flush_unless_corked(self)
     @cython.locals(size=Py_ssize_t, sent=Py_ssize_t, is_quiet=bint, piece=bytes)
     cpdef _flush(self)

@@ -107,13 +107,6 @@ class Outgoing(Corkable):
         """Return who calls."""
         return get_ident() if self._is_threaded else self.loop.current()
 
-    def _is_busy_here(self) -> bool:
-        # Not by _current(): a number of Python's would be made of each.
-        if self._is_threaded:
-            me: int = get_ident()
-            return self._busy == me
-        return self._busy == self.loop.current()
-
     @property
     def policy(self) -> Policy:
         """The policy of the connection."""
@@ -389,9 +382,17 @@ class Outgoing(Corkable):
     # --- below here the lock is held ------------------------------------------------------
 
     def _flush_unless_corked(self) -> None:
+        busy = self._busy
         # Who is held may block at any time, and what it has said is not to wait for that.
-        if not self._busy or self.held or not self._is_busy_here():
-            self._flush()
+        if busy and not self.held:
+            # Not by _current(): a number of Python's would be made of each.
+            if self._is_threaded:
+                me: int = get_ident()
+                if busy == me:
+                    return
+            elif busy == self.loop.current():
+                return
+        self._flush()
 
     def _flush(self) -> None:
         """Give the network what it takes, and tell those who wait for room."""

@@ -47,9 +47,10 @@ def send(self: Any, payload: str | Buffer | Message | Iterable[Any], binary: boo
         ConnectionClosed: The connection has ended, or is about to.
         ValueError: The payload is of another type, or is to be text and is not UTF-8.
     """
-    link: Link = self._link
+    link: Link | None = self._link
     if link is None:
         link = self._ensure_link()
+    assert link is not None
     kind = type(payload)
     if kind is str:
         link.send_message(payload.encode(), not binary)  # type: ignore[union-attr]  # it is one

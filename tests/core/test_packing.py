@@ -67,7 +67,8 @@ def test_both_builds_pack_the_same(first: int, payload: bytes, key: bytes | None
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from([0x81, 0x82, 0xC1]), st.sampled_from([0, 1, 125, 126, 65535, 65536])), max_size=4
+        st.tuples(st.sampled_from([0x81, 0x82, 0xC1]), st.sampled_from([0, 1, 125, 126, 65535, 65536])),
+        max_size=4,
     )
 )
 def test_batch_has_the_same_frames_joined_and_each_by_itself(messages: list[tuple[int, int]]) -> None:

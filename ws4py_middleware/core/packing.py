@@ -70,14 +70,14 @@ def pack(first: int, payload: Buffer, mask_key: bytes | None = None) -> bytes:
 
 
 class Batch:
-    """
+    r"""
     Frames that leave together, not masked.
 
     >>> batch = take_batch()
     >>> batch.add(0x81, b"Hi"), batch.add(0x82, b""), batch.size
     (4, 2, 6)
     >>> batch.take()
-    b'\\x81\\x02Hi\\x82\\x00'
+    b'\x81\x02Hi\x82\x00'
     """
 
     __slots__ = ("_frames", "size")
@@ -98,14 +98,19 @@ class Batch:
         Returns:
             How long it is.
         """
-        frame = pack(first, payload)
+        size = len(payload)
+        heads = _HEADS[first]
+        # As pack(), which is not called for each small one.
+        frame = heads[size] + payload if size < len(heads) else pack(first, payload)
         self._frames.append(frame)
-        self.size += len(frame)
-        return len(frame)
+        size = len(frame)
+        self.size += size
+        return size
 
     def take(self) -> bytes:
         """Return all frames, joined; none is left here."""
-        frames = self.split()
+        frames, self._frames = self._frames, []
+        self.size = 0
         return frames[0] if len(frames) == 1 else b"".join(frames)
 
     def split(self) -> list[bytes]:
@@ -115,10 +120,19 @@ class Batch:
         return frames
 
 
+# The one that was used last: most turns need one, and no two of them at a time.
+_spare: list[Batch] = []
+
+
 def take_batch() -> Batch:
     """Return an empty batch."""
-    return Batch()
+    try:
+        return _spare.pop()
+    except IndexError:
+        return Batch()
 
 
 def give_batch(batch: Batch) -> None:
-    """Take back a batch that is empty; where it is compiled, for whoever needs the next one."""
+    """Take back a batch that is empty, for whoever needs the next one."""
+    if not _spare:
+        _spare.append(batch)
