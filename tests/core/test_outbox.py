@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.core.wire import BINARY, KEY, TEXT, build_frame, joined
 from ws4py_middleware.core.extensions import get_factories
 from ws4py_middleware.core.extensions.base import Extension
 from ws4py_middleware.core.outbox import Outbox
+from ws4py_middleware.core.packing import take_batch
 from ws4py_middleware.core.policy import DeflateOptions, Policy
 from ws4py_middleware.core.prepared import PreparedMessage
 from ws4py_middleware.core.types import Buffer, Opcode
@@ -434,3 +436,20 @@ def test_any_partial_sends_give_exactly_the_bytes(
         write(next(turns, None))
     assert b"".join(taken) == b"".join(expected)
     assert outbox.bytes_sent == sum(map(len, expected))
+
+
+def test_message_that_waits_does_not_keep_the_memory_of_what_others_have_sent() -> None:
+    busy, slow = make(), make()
+    take_batch()  # one that other tests have left
+    slow.push_message(b"first", False)
+    slow.take()  # which the network does not take
+    tracemalloc.start()
+    try:
+        for _ in range(120):
+            busy.push_message(bytes(1000), False)
+        busy.sent(len(busy.take()))
+        slow.push_message(b"second", False)
+        assert slow.queued < 20
+        assert tracemalloc.get_traced_memory()[0] < 64 * 1024
+    finally:
+        tracemalloc.stop()

@@ -15,7 +15,7 @@ __all__ = ["Batch", "give_batch", "pack", "pack_head", "take_batch"]
 # How much memory a batch has at first, and how much one may have that is kept.
 cdef enum:
     LEAST = 256
-    MOST_KEPT = 256 * 1024
+    MOST_KEPT = 16 * 1024  # who waits with one message has all of that
 
 cdef object _TOO_LARGE = 0x8000000000000000
 
