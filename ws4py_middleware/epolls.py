@@ -19,6 +19,9 @@ WRITE = 2
 #: The connection is gone in both directions; reported also to those that do not read.
 HANGUP = 4
 
+# The longest time that the kernel can be told, about; who comes back too early asks again.
+_MOST = 2e6
+
 
 def wait_epoll(epoll: select.epoll, timeout: float) -> list[tuple[int, int]]:
     """
@@ -36,5 +39,5 @@ def wait_epoll(epoll: select.epoll, timeout: float) -> list[tuple[int, int]]:
     # The kernel's READ, WRITE, ERR and HUP are 1, 4, 8 and 16.
     return [
         (fd, flags & 1 | (flags & 4) >> 1 | (HANGUP if flags & 24 else 0))
-        for fd, flags in epoll.poll(-1 if timeout == math.inf else timeout)
+        for fd, flags in epoll.poll(-1 if timeout == math.inf else min(timeout, _MOST))
     ]

@@ -57,7 +57,10 @@ cdef object _Epoll = getattr(select, "epoll", None)
 cdef bint _knows_layout() except -1:
     if _Epoll is None:
         return False
-    epoll = _Epoll()
+    try:
+        epoll = _Epoll()
+    except OSError:  # there is no descriptor left, or the system has none of these
+        return False
     with epoll:
         if ws4py_number(epoll) != epoll.fileno():
             return False

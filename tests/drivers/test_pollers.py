@@ -11,6 +11,8 @@ import itertools
 import os
 import select
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -361,3 +363,24 @@ def test_poller_names_are_those_of_ws4py() -> None:
     client, server = tcp_pair()
     with client, server:
         assert isinstance(Peer(client).sock, socket.socket)
+
+
+@pytest.mark.parametrize("timeout", [3e6, 1e12])
+def test_timeout_of_months_is_as_good_as_any(timeout: float) -> None:
+    poller = EPollPoller()
+    near, far = socket.socketpair()
+    with near, far:
+        poller.register(near.fileno())
+        far.send(b"!")
+        assert poller.wait(timeout) == [(near.fileno(), READ)]
+        poller.release()
+
+
+def test_system_that_gives_no_epoll_object_is_no_reason_not_to_start() -> None:
+    code = (
+        "import errno, select\n"
+        "def refuse(*args): raise OSError(errno.EMFILE, 'none is left')\n"
+        "select.epoll = refuse\n"
+        "import ws4py_middleware.manager\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
