@@ -79,9 +79,13 @@ def find_cork() -> list[Any] | None:
         me = get_ident()
         cork: list[Any] = []
         if _holding == me:
-            _corks[me] = cork  # before the next line: it is in one of the two places for who lets go of it
-            _holding = 0
-            return cork
+            # A round within a round, or another greenlet's, has one already, and what is on it has to leave.
+            cork = _corks.setdefault(me, cork)
+            if _holding == me:  # else somebody let go of it before it was there
+                _holding = 0  # after it is there: it is in one of the two places for who lets go of it
+                return cork
+            let_go(me)
+            return None
     return _corks.get(get_ident()) if _corks else None
 
 

@@ -124,8 +124,12 @@ def deliver_all(links: list[Link], message: PreparedMessage, kind: type[Any]) ->
             if is_direct:
                 if link.send_shared(message, cork):
                     count += 1
-            elif isinstance(handler, kind) and handler.deliver(message):
-                count += 1
+            elif isinstance(handler, kind):
+                if handler.deliver(message):
+                    count += 1
+                if cork is not None:  # the next one may wait, and this one may have
+                    flush_if_let_go(cork)
+                    cork = find_cork()
     finally:
         flush_if_let_go(cork)
     return count

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
+from types import FrameType
+from typing import Any
 
 import pytest
 
+from tests.core.twins import load_pure
 from tests.drivers.peer import Recorder
 from tests.drivers.threads import ThreadHost, threads
+from ws4py_middleware import corks
 from ws4py_middleware.core.prepared import PreparedMessage
-from ws4py_middleware.corks import Cork, Corkable, find_cork, flush_if_let_go, let_go
+from ws4py_middleware.corks import Cork, Corkable, find_cork, flush_if_let_go, hold, let_go
+from ws4py_middleware.hub import Hub
 from ws4py_middleware.link import Link
 from ws4py_middleware.native import get_ident
 
@@ -153,3 +159,70 @@ def test_forked_child_holds_nothing_back() -> None:
             os._exit(find_cork() is not None)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         assert find_cork() is not None
+
+
+def test_round_inside_a_round_loses_nothing_that_the_outer_one_holds() -> None:
+    me = get_ident()
+    hold(me)
+    outer = find_cork()
+    hold(me)  # a hook that runs a manager of its own
+    assert find_cork() is outer
+    let_go(me)
+    assert find_cork() is None
+
+
+def test_cork_that_is_let_go_of_while_it_is_found_holds_nothing() -> None:
+    module = load_pure(corks)
+    me = get_ident()
+    source = module.find_cork.__code__
+
+    def let_go_before(line: int) -> bool:
+        """Let go of the cork right before one line of the function, as another thread may."""
+        reached = []
+
+        def trace(frame: FrameType, event: str, _: object) -> Any:
+            if frame.f_code is not source:
+                return None
+            if event == "line" and frame.f_lineno == line:
+                reached.append(line)
+                module.let_go(me)
+            return trace
+
+        former = sys.gettrace()
+        module.hold(me)
+        sys.settrace(trace)
+        try:
+            found = module.find_cork()
+        finally:
+            sys.settrace(former)
+            still = module.find_cork()
+            module.let_go(me)
+        # Who has a list that nobody lets go of any more is told so by flush_if_let_go().
+        assert not reached or still is None or found is None
+        return bool(reached)
+
+    lines = sorted({line for _, _, line in source.co_lines() if line is not None})
+    assert sum(map(let_go_before, lines)) > 3
+
+
+@pytest.mark.parametrize("way", ["room", "manager"])
+def test_receiver_that_waits_does_not_hold_up_who_came_before_it(threads: ThreadHost, way: str) -> None:
+    waiting: list[int] = []
+
+    class Waiting(Recorder):
+        def deliver(self, message: PreparedMessage) -> bool:
+            waiting.append(backlog(recorder))
+            threads.spawn(functools.partial(let_go, get_ident()))()  # what the watchdog does meanwhile
+            return super().deliver(message)
+
+    first, recorder, last = Waiting(), Recorder(), Waiting()
+    peers = [threads.connect(one) for one in (first, recorder, last)]
+    hub = Hub()
+    for one in (first, recorder, last):
+        hub.join(one, "red")
+    hold(get_ident())
+    assert (hub.publish("red", "one") if way == "room" else threads.manager.broadcast("one")) == 3
+    assert waiting == [0, 0]
+    for peer in peers:
+        assert peer.read() == "one"
+        peer.finish()

@@ -80,6 +80,9 @@ def fan_out(room: str, seats: list[Seat], prepared: PreparedMessage) -> int:
                     is_sent = link is not None and link.send_shared(prepared, cork)
                     if not is_sent and (link is None or seat.has_moved()):
                         is_sent = seat.receiver.deliver(prepared)
+                        if cork is not None:  # the next one may wait, and this one may have
+                            flush_if_let_go(cork)
+                            cork = find_cork()
                 if is_sent:
                     count += 1
             except Exception:  # not a WebSocket's; one receiver's fault is not that of those behind it
