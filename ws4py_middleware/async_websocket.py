@@ -43,6 +43,9 @@ class WebSocket(_WebSocket):
 
     _is_async = True
 
+    #: Whether a class between this one and its base sends in its own way.
+    _sends_on = False
+
     def __init__(
         self,
         proto: Any = None,
@@ -58,8 +61,10 @@ class WebSocket(_WebSocket):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if cls.send is send_async and super().send is not send:
-            cls.send = _send_on  # a class in between sends in its own way
+        cls._sends_on = super().send is not send
+
+    def _send_on(self, payload: str | Buffer | Message | Iterable[Any], binary: bool) -> None:
+        super().send(payload, binary)
 
     send = send_async  # type: ignore[assignment]  # may be awaited, too
 
@@ -104,14 +109,6 @@ class WebSocket(_WebSocket):
         if link is None:
             raise RuntimeError("it is not connected yet; opened() is the first place to wait in")
         return link  # type: ignore[return-value]  # tasks make no other
-
-
-def _send_on(
-    self: WebSocket, payload: str | Buffer | Message | Iterable[Any], binary: bool = False
-) -> Queued:
-    """Send a message as the next class does; see :func:`.sending.send_async`."""
-    super(WebSocket, self).send(payload, binary)
-    return Queued(self)
 
 
 class EchoWebSocket(WebSocket, _EchoWebSocket):

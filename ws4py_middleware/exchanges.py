@@ -188,10 +188,12 @@ class Exchange:
         text = fields.get("text")
         if text is None:
             event = make_message(bytes(fields.get("bytes") or b""), False)
-        else:
-            word = text if type(text) is str else str(text)  # typed in the compiled build
+        elif type(text) is str:
+            word = text  # typed in the compiled build
             event = make_message(word.encode(), True)
             self._heard, self._heard_text = event.data, word
+        else:
+            event = make_message(text.encode(), True)
         now = monotonic()
         taker = self._taker
         is_taken = taker is not None and not self._arrived and taker.take(event, now)

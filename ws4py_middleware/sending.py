@@ -95,7 +95,10 @@ def send_async(self: Any, payload: str | Buffer | Message | Iterable[Any], binar
     From another thread than the loop's the call itself waits, as that of
     :meth:`ws4py_middleware.websocket.WebSocket.send`.
     """
-    send(self, payload, binary)
+    if self._sends_on:
+        self._send_on(payload, binary)
+    else:
+        send(self, payload, binary)
     queued = Queued.__new__(Queued)
     queued._websocket = self
     return queued

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import types
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 from .core.events import MessageReceived
@@ -81,7 +81,7 @@ def _swap_in_table(loop: asyncio.AbstractEventLoop, task: Any) -> Any:
     running = _tasks._current_tasks
     caller = running.get(loop)
     if task is None:
-        del running[loop]
+        running.pop(loop, None)
     else:
         running[loop] = task
     return caller
@@ -100,9 +100,9 @@ def begin(iterator: Any) -> Any:
         return DONE
 
 
-def iterate(awaitable: Awaitable[Any]) -> Any:
+def iterate(awaitable: Any) -> Any:
     """Return what makes the steps of an awaitable; see :func:`begin`."""
-    return awaitable.__await__()
+    return awaitable if type(awaitable) is types.GeneratorType else awaitable.__await__()
 
 
 @types.coroutine

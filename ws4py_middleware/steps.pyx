@@ -28,6 +28,7 @@ cdef extern from "Python.h":
     int PyContext_Enter(object context) except -1
     int PyContext_Exit(object context) except -1
     int PyCoro_CheckExact(object value)
+    int PyGen_CheckExact(object value)
     PyObject *PyDict_GetItemWithError(object mapping, object key) except? NULL
     int PyDict_SetItem(object mapping, object key, object value) except -1
     void Py_DECREF(PyObject *value)
@@ -110,7 +111,7 @@ cdef class Name:
         former = PyDict_GetItemWithError(_current_tasks, self.loop)
         caller = None if former is NULL else <object>former
         if task is None:
-            del _current_tasks[self.loop]
+            _current_tasks.pop(self.loop, None)
         else:
             PyDict_SetItem(_current_tasks, self.loop, task)
         return caller
@@ -127,7 +128,9 @@ cpdef begin(iterator):
 
 cpdef iterate(awaitable):
     """Return what makes the steps of an awaitable; see :func:`begin`."""
-    return awaitable if PyCoro_CheckExact(awaitable) else awaitable.__await__()
+    if PyCoro_CheckExact(awaitable) or PyGen_CheckExact(awaitable):  # or of a coroutine by types.coroutine()
+        return awaitable
+    return awaitable.__await__()
 
 
 @types.coroutine

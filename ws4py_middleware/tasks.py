@@ -265,7 +265,7 @@ class TaskManager(Turns):
         if link is not None and seat is not None:
             self._timers.cancel(link)
             self._forget(link)
-            seat.is_parked = False  # nobody makes a turn in its task's name any more
+            seat.turn = True  # nobody makes a turn in its task's name any more, nor when the one at hand ends
             self.call(seat.wake.set)
             if isinstance(link.transport, WatchedTransport):
                 self.call(link.transport.unwatch)

@@ -34,7 +34,7 @@ def test_receive_data_messages_are_events_in_order() -> None:
     assert not has_events(relay)
 
 
-@pytest.mark.parametrize(("limit", "refused"), [(4, False), (2, True), (None, False)])
+@pytest.mark.parametrize(("limit", "refused"), [(4, False), (2, True), (None, False), (2**70, False)])
 def test_receive_data_a_message_over_the_limit_fails_with_1009(limit: int | None, refused: bool) -> None:
     relay = make(max_message_size=limit)
     give(relay, "ok", "abc", "more")

@@ -137,6 +137,20 @@ def test_disconnect_without_a_code_is_1005_and_a_broken_receive_1006() -> None:
         run(test)
 
 
+def test_text_may_be_of_a_class_of_its_own_and_nothing_else_passes_for_text() -> None:
+    class Word(str):
+        def __str__(self) -> str:
+            return "not this"
+
+    async def test(server: Server) -> None:
+        server.bring(Word("ä"))
+        server.to_bring.put_nowait({"type": "websocket.receive", "text": b"bytes"})
+        await until(lambda: server.exchange.pending() == 2)
+        assert server.events() == [("text", "ä".encode()), ("close", 1006, "")]
+
+    run(test)
+
+
 def test_send_counts_as_sent_when_the_server_has_taken_it() -> None:
     async def test(server: Server) -> None:
         server.may_take.clear()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import types
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
 
-from ws4py_middleware.steps import DONE, Name, begin, go_on
+from ws4py_middleware.steps import DONE, Name, begin, go_on, iterate
 
 number: contextvars.ContextVar[int] = contextvars.ContextVar("number", default=0)
 
@@ -51,6 +52,16 @@ def test_step_is_the_tasks_and_the_caller_is_itself_again() -> None:
     in_name(test)
 
 
+def test_step_of_nobody_while_nobody_runs() -> None:
+    async def test(name: Name, wake: asyncio.Event, begun: list[tuple[Any, Any]]) -> None:
+        loop = asyncio.get_running_loop()
+        seen = loop.create_future()
+        loop.call_soon(lambda: seen.set_result(Name(loop).call(asyncio.current_task)))
+        assert await seen is None
+
+    in_name(test)
+
+
 def test_context_is_the_same_in_all_steps_and_not_the_callers() -> None:
     async def test(name: Name, wake: asyncio.Event, begun: list[tuple[Any, Any]]) -> None:
         gate = asyncio.Event()
@@ -83,8 +94,12 @@ def test_done_at_once_with_any_kind_of_awaitable() -> None:
         def __await__(self) -> Iterator[Any]:
             return iter(())
 
-    for awaitable in (value(), Nothing()):
-        assert begin(awaitable.__await__()) is DONE
+    @types.coroutine
+    def old() -> Iterator[Any]:
+        yield from ()
+
+    for awaitable in (value(), Nothing(), old()):
+        assert begin(iterate(awaitable)) is DONE
 
 
 @pytest.mark.parametrize("is_early", [False, True])

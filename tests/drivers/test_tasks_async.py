@@ -16,7 +16,7 @@ from tests.drivers.contract import LifecycleContract
 from tests.drivers.contract_traffic import TrafficContract
 from tests.drivers.peer import EchoRecorder, Recorder, build, wait_until
 from tests.drivers.tasks import TaskHost, host
-from ws4py_middleware.async_websocket import AsyncWebSocket, EchoWebSocket, WebSocket
+from ws4py_middleware.async_websocket import AsyncWebSocket, EchoWebSocket, Queued, WebSocket
 from ws4py_middleware.exc import ConnectionClosed
 from ws4py_middleware.functions import handler_class
 from ws4py_middleware.messaging import Message
@@ -87,6 +87,43 @@ class TestTraffic(TrafficContract):
 
 
 # --- sending in tasks -----------------------------------------------------------------------------
+
+
+class Marking(Recorder):
+    def send(self, payload: Any, binary: bool = False) -> None:
+        super().send(f"marked {payload}", binary)
+
+
+class Own(AsyncRecorder):
+    def send(self, payload: Any, binary: bool = False) -> Queued:  # type: ignore[override]
+        return super().send(f"own {payload}", binary)
+
+
+class MarkingAsync(AsyncRecorder, Marking):  # type: ignore[misc]
+    pass
+
+
+class MarkingOwn(Own, Marking):  # type: ignore[misc]
+    pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [(AsyncRecorder, "hi"), (MarkingAsync, "marked hi"), (Own, "own hi"), (MarkingOwn, "marked own hi")],
+)
+def test_send_of_each_class_in_between_is_called(
+    host: TaskHost, kind: type[AsyncRecorder], text: str
+) -> None:
+    recorder = kind()
+    peer = host.connect(recorder)
+
+    async def send() -> None:
+        await recorder.send("hi")
+
+    host.run(send())
+    assert peer.read() == text
+    peer.finish()
+    host.wait_closed(recorder)
 
 
 def test_await_send_waits_for_room_and_loses_nothing(host: TaskHost) -> None:

@@ -14,7 +14,9 @@ import pytest
 from tests.drivers.peer import Peer, Recorder, connect, tcp_pair, wait_until
 from tests.drivers.tasks import TaskHost, host
 from tests.drivers.test_tasks_async import AsyncEchoRecorder, AsyncRecorder
+from ws4py_middleware.async_websocket import AsyncWebSocket
 from ws4py_middleware.exc import HandshakeError
+from ws4py_middleware.exchanges import Exchange
 from ws4py_middleware.handover import from_socket
 from ws4py_middleware.manager import WebSocketManager
 from ws4py_middleware.messaging import Message
@@ -382,6 +384,40 @@ def test_add_and_remove_of_a_websocket_made_by_hand(host: TaskHost) -> None:
     assert recorder.seen == [("opened",), ("message", "hello")]
     assert recorder._link is not None
     host.call(recorder._link.transport.close)
+
+
+def test_remove_in_a_hook_and_what_a_server_has_at_hand_is_not_taken(host: TaskHost) -> None:
+    class Leaving(AsyncWebSocket):
+        def received_message(self, message: Message) -> None:
+            seen.append(str(message))
+            host.manager.remove(self)
+
+    seen: list[str] = []
+    texts = ["a", "b", "c"]
+
+    async def serve() -> None:
+        parked = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            await (parked if texts else asyncio.Event()).wait()
+            return {"type": "websocket.receive", "text": texts.pop(0)}
+
+        async def send(message: Any) -> None: ...
+
+        leaving = Leaving()
+        exchange = Exchange({}, receive, send, -9)
+        host.manager.attach(leaving, exchange, conn=host.manager.make_relay(leaving.policy))
+        link = leaving._ensure_link()
+        exchange.start(lambda: None, lambda: None, host.manager.get_taker(link))
+        while not host.manager._seats[link].is_parked:
+            await asyncio.sleep(0)
+        parked.set()
+        while texts:
+            await asyncio.sleep(0)
+        await exchange.stop()
+
+    host.run(serve())
+    assert seen == ["a"]
 
 
 def test_async_handler_is_refused_by_managers_without_a_loop() -> None:

@@ -11,6 +11,7 @@ pings, pongs and compression are the server's business.
 from __future__ import annotations
 
 import enum
+import sys
 from collections import deque
 from collections.abc import Iterable, Sequence
 
@@ -148,7 +149,9 @@ class Relay(Machine):
         # What is counted; see Counts.
         self._messages_received = self._messages_sent = self._messages_dropped = 0
         self._bytes_received = self._bytes_sent = self._queued_max = 0
-        self._max_message_size = -1 if policy.max_message_size is None else policy.max_message_size
+        limit = policy.max_message_size
+        # A number in C where compiled; no message is longer than the greatest.
+        self._max_message_size = -1 if limit is None or limit > sys.maxsize else limit
         self._queued = 0  # bytes that wait until the server has taken them
         self._batch: tuple[Item, ...] = ()
         self._items: deque[Item] = deque()
