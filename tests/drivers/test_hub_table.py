@@ -9,6 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.drivers.guests import Guest
 from ws4py_middleware.hub import Hub, Member
+from ws4py_middleware.hub.fanout import Seat
+from ws4py_middleware.hub.table import RoomTable
 
 ROOMS = st.sampled_from(["red", "green", "blue", "grün"])
 GUESTS = st.integers(0, 4)
@@ -119,3 +121,19 @@ class Rooms(RuleBasedStateMachine):
 
 
 TestRooms = Rooms.TestCase
+
+
+def test_who_joins_while_the_members_are_listed_gets_what_is_published_from_then_on() -> None:
+    """The handler of a signal interrupts whoever has the hub's lock, and may join."""
+    table, first, second = RoomTable(), Guest(), Guest()
+
+    class Interrupted(dict[int, Seat]):
+        def values(self) -> Any:
+            seats = list(super().values())
+            table.join(second, "red", None, 9)
+            return seats
+
+    table.join(first, "red", None, 9)
+    table._rooms["red"] = Interrupted(table._rooms["red"])
+    assert [seat.receiver for seat in table.seats("red")] == [first]
+    assert [seat.receiver for seat in table.seats("red")] == [first, second]

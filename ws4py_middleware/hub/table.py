@@ -121,11 +121,13 @@ class RoomTable:
     def seats(self, room: str) -> list[Seat]:
         """Return who is in a room, in the order of coming; not to be changed."""
         listed = self._lists.get(room)
-        if listed is None:
+        if not listed:
             seats = self._rooms.get(room)
             if seats is None:
                 return []
-            listed = self._lists[room] = list(seats.values())
+            # In the books before it is filled: who comes meanwhile, in the handler of a signal, takes it out.
+            listed = self._lists[room] = []
+            listed += seats.values()
         return listed
 
     def members(self, room: str) -> list[Member]:
