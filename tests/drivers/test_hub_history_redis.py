@@ -20,6 +20,7 @@ from tests.drivers.readers import Client, Reader, check_heard
 from tests.drivers.redisserver import RedisServer
 from ws4py_middleware.hub import Hub
 from ws4py_middleware.hub.redis import RedisBackplane
+from ws4py_middleware.hub.redis_listener import Listener
 
 __all__ = ["fragile", "redis", "stations"]
 
@@ -66,6 +67,20 @@ def test_who_joins_and_publishes_hears_it(stations: Make) -> None:
         station.hub.join(reader, f"echo {number}", envelope=True)
         station.hub.publish(f"echo {number}", "hello")
         wait_until(lambda: guest.heard == [b"hello"] and reader.texts == ["hello"])  # noqa: B023
+
+
+def test_who_publishes_before_the_listener_has_begun_hears_it(
+    stations: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first room of a process has both threads started, and nobody knows which one is the faster."""
+    start = Listener.start
+    monkeypatch.setattr(Listener, "start", lambda self: threading.Timer(0.1, start, [self]).start())
+    hub = stations(history=5).hub
+    guest, reader = Guest(), Reader()
+    hub.join(guest, "late")
+    hub.join(reader, "late", envelope=True)
+    hub.publish("late", "hello")
+    wait_until(lambda: guest.heard == [b"hello"] and reader.texts == ["hello"])
 
 
 def test_who_comes_back_gets_what_it_missed_wherever_it_comes(stations: Make) -> None:

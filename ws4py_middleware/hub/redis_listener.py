@@ -62,10 +62,11 @@ class Listener:
         self._control = options.keys.control(origin)
         self._deliver = deliver
         self._complaints = complaints
-        self._lock = threading.RLock()  # for the next five
+        self._lock = threading.RLock()  # for the next six
         self._current = threading.Condition(
             self._lock
         )  # for who waits until it has subscribed to what is wanted
+        self._is_new = True  # its thread has found nothing out yet
         self._unconfirmed = 0
         self._is_noting = False
         self._wanted: dict[bytes, str] = {}
@@ -112,10 +113,10 @@ class Listener:
         return channel in self._subscribed
 
     def wait_current(self, timeout: float) -> None:
-        """Wait until all that was wanted before is subscribed to, as long as it is connected."""
+        """Wait until all that was wanted before is subscribed to, while it is connected or has just begun."""
         with self._lock:
             self._current.wait_for(
-                lambda: not (self._is_noting and (self._news or self._unconfirmed)), timeout
+                lambda: not (self._is_new or (self._is_noting and (self._news or self._unconfirmed))), timeout
             )
 
     def _note(self, channel: bytes) -> None:
@@ -147,7 +148,7 @@ class Listener:
         self._subscribed = set()
         self.figures["rooms"] = 0
         with self._lock:
-            self._is_noting = False
+            self._is_new = self._is_noting = False
             self._news.clear()
             self._current.notify_all()
         self._lost()
@@ -159,8 +160,9 @@ class Listener:
         self._subscribed = set()
         with self._lock:
             self._news = dict.fromkeys(self._wanted)
-            self._is_noting = True
+            self._is_new, self._is_noting = False, True
             self._unconfirmed = 0
+            self._current.notify_all()
         connection.send_command("SUBSCRIBE", self._control)
         self._subscribe(connection)
         asked_at: float | None = None

@@ -415,7 +415,8 @@ class Session:
         if items and self._is_waking:  # who joins a room, and says so there, hears what others say to that
             answers = _ask(connection, commands)
             self._is_waking = False
-            self._listener.wait_current(_BRIEF)
+            # It may have been started with the first room, a moment ago.
+            self._listener.wait_current(_BRIEF if self._listener.is_listening else _LONG)
             if self.kept is not None:
                 self.kept.wait_placed(_BRIEF)
             answers += _ask(connection, messages)
