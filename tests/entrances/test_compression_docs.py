@@ -38,9 +38,12 @@ async def hear(url: str, said: asyncio.Event) -> list[str]:
     """Be an aiohttp client in the room; return what it hears."""
     async with (
         aiohttp.ClientSession() as session,
-        session.ws_connect(url, compress=15, max_msg_size=0) as ws,
+        session.ws_connect(url, compress=15, max_msg_size=0, autoping=False) as ws,
     ):
         assert ws.compress
+        # Whose ping is answered has been let in: opened(), which joins the room, comes first.
+        await ws.ping()
+        assert (await ws.receive(timeout=10)).type is aiohttp.WSMsgType.PONG
         said.set()
         return [str(await ws.receive_str(timeout=10)) for _ in TEXTS]
 
@@ -60,6 +63,10 @@ def check_broadcasts(server: Server) -> None:
             assert isinstance(extension, PerMessageDeflate)
             assert extension.remote_no_context_takeover
         others = [first, second, third]
+        for client in others:
+            assert client.ping().wait(10)
+        plain.ping()
+        assert plain.recv_data(control_frame=True)[0] == websocket.ABNF.OPCODE_PONG
 
         async def talk() -> list[str]:
             there = asyncio.Event()
