@@ -96,3 +96,9 @@ def test_batch_that_was_given_back_is_empty_and_given_to_one_alone() -> None:
         assert one.size == other.size == 0
         with pytest.raises(TypeError):
             one.add(0x81, None)
+        # Of two that are given back, one is kept.
+        module.give_batch(one)
+        module.give_batch(other)
+        kept = module.take_batch()
+        assert kept is one or kept is other
+        assert module.take_batch() is not kept

@@ -52,6 +52,22 @@ def test_receive_data_a_message_over_the_limit_fails_with_1009(limit: int | None
     assert not has_events(relay)
 
 
+def test_pass_message_is_at_once_what_comes_behind_all_others() -> None:
+    relay = make(max_message_size=3)
+    message = MessageReceived(b"abc", True)
+    assert relay.pass_message(message, 1.0) is message
+    assert not has_events(relay)
+    give(relay, "one")
+    first = relay.pass_message(message, 2.0)
+    assert first is not message, "the oldest comes first"
+    assert take(relay) == [("text", b"abc")]
+    counts = relay.count()
+    assert (counts.messages_received, counts.bytes_received) == (3, 9)
+    assert relay.pass_message(MessageReceived(b"abcd", True), 3.0) is None
+    assert ends(relay) == (1009, "a message of 4 bytes, more than 3")
+    assert relay.pass_message(message, 4.0) is None, "it is closed"
+
+
 def test_send_message_each_is_one_item() -> None:
     relay = make()
     relay.send_message(b"\xc3\xa4", True)

@@ -221,16 +221,15 @@ class Machine:
         raise NotImplementedError
 
     def _note_sent(self, is_all: bool, size: int, now: float) -> None:
-        """Note whether the network took all that it was given, and so whether it is waited for."""
+        """Note that the network did not take all that it was given, or that it did and had not before."""
         deadlines = self.deadlines
         if not is_all:
             if size or not deadlines.is_write_blocked:
                 deadlines.write_blocked(now)
-        elif deadlines.is_write_blocked:
-            if self.get_queued():
-                deadlines.write_blocked(now)
-            else:
-                deadlines.write_done()
+        elif self.get_queued():
+            deadlines.write_blocked(now)
+        else:
+            deadlines.write_done()
 
     # --- the end ---------------------------------------------------------------------------
 
