@@ -143,8 +143,8 @@ def test_where_sockets_are_not_seen_new_workers_tell(
         monkeypatch.setattr(endings, "_read_descriptors", refuse)
     worker.cfg.set("workers", 2)
     # Not of the children that other tests may have left; and this process is older.
-    monkeypatch.setattr(endings, "_NEW", 0.3)
-    time.sleep(0.35)
+    monkeypatch.setattr(endings, "_NEW", 1.0)
+    time.sleep(1.05)
     command = [sys.executable, "-c", "input()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as first:
         assert ask_ending()[0] == GOING_AWAY

@@ -110,7 +110,8 @@ def test_calls_that_are_too_many_are_seen(app: str, wrong: set[str]) -> None:
     assert wrong <= found, counted
     if app == "good":
         assert not found
-        assert counted["receive"] == counted["send"] == 1 / 16
+        # Who is kept from the processor in the midst of a turn sends what there is, and the rest behind it.
+        assert counted["receive"] == 1 / 16 <= counted["send"]
 
 
 @pytest.mark.slow
