@@ -12,6 +12,7 @@ import _socket
 import errno
 import logging
 import ssl
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -24,7 +25,6 @@ from .incoming import Handler, Incoming
 from .loops import Loop, TransportLike
 from .messaging import Message
 from .native import monotonic
-from .outgoing import is_ctrl_c
 
 __all__ = ["Handler", "Link", "Loop", "TransportLike"]
 
@@ -223,7 +223,7 @@ class Link(Incoming):
         Not even ``sys.exit()`` in a handler ends a loop that runs the handlers of
         others. A loop in the caller's own thread lets it through, and each one Ctrl-C.
         """
-        if self.loop.is_shared and is_ctrl_c(error):
+        if self.loop.is_shared and _is_ctrl_c(error):
             raise error  # no fault of the handler's
         if isinstance(error, ConnectionClosed) and not self.conn.is_open():
             # The usual end of a hook that sends to a peer that has left in between: nobody's fault.
@@ -347,3 +347,8 @@ class Link(Incoming):
 
 def _is_the_peers(error: OSError) -> bool:
     return isinstance(error, _PEERS_ERRORS) or error.errno in _PEERS_ERRNOS
+
+
+def _is_ctrl_c(error: BaseException) -> bool:
+    """Tell whether somebody wants the whole program to end, while by chance a hook was running."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()

@@ -8,7 +8,6 @@ core; whoever holds it gives the network what it takes, and waits for nothing.
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable, Sized
 from typing import Any
 
@@ -24,12 +23,7 @@ from .inbox import Inbox, Waiter, Waker
 from .loops import Loop, TransportLike
 from .native import get_ident, monotonic
 
-__all__ = ["Loop", "Outgoing", "TransportLike", "is_ctrl_c"]
-
-
-def is_ctrl_c(error: BaseException) -> bool:
-    """Tell whether somebody wants the whole program to end, while by chance a hook was running."""
-    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+__all__ = ["Loop", "Outgoing", "TransportLike"]
 
 
 class Outgoing(Corkable):
