@@ -57,16 +57,16 @@ def test_message_that_is_kept_is_not_told_without_an_id(
 ) -> None:
     """Its echo was missed: it came before the room was subscribed to."""
     station = stations(history=100)
-    reader = join(station, "unheard")
+    reader, heard = join(station, "unheard"), join(station, "heard")
     session = station.backplane._session
     assert session is not None
     assert session.kept is not None
     channel = session._keys.channel("unheard")
     session._listener._wanted.pop(channel)
     monkeypatch.setattr(session._listener, "wants", lambda _: True)
-    sent = station.stat("sent")
     say(station, "unheard", 0)
-    wait_until(lambda: station.stat("sent") == sent + 1)
+    say(station, "heard", "behind it")  # on the same two connections
+    wait_until(lambda: heard.texts == ["behind it"])
     session._listener._wanted[channel] = "unheard"
     elsewhere = stations(history=100)
     say(elsewhere, "unheard", 1)
