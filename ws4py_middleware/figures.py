@@ -243,8 +243,9 @@ _on_enter: list[Callable[[Any], object]] = []
 
 def process_stats() -> ManagerStats:
     """Return the figures of all managers of this process together, those that are no more included."""
+    managers = get_managers()  # first: one that goes in between would be counted in neither place
     whole = _retired.sum_up(contextlib.nullcontext(), {})
-    for manager in get_managers():
+    for manager in managers:
         whole.merge(manager.stats())
     return whole
 

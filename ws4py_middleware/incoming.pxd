@@ -1,6 +1,7 @@
 cimport cython
 
 from .core.events cimport MessageReceived
+from .core.limits cimport Limits
 from .handover.nowait cimport PlainSocket
 from .messaging cimport make_binary, make_text
 from .native cimport Lock, get_ident, monotonic
@@ -12,9 +13,6 @@ cdef Py_ssize_t _LONG, _HEAD_SIZE
 
 cdef class Incoming(Outgoing):
     cdef public object handler
-    cdef public bint _crossed, _hung_up, _is_long, _read_due, _told_opened
-    cdef public Py_ssize_t _turn_bytes
-    cdef public double _turn_time
 
     cpdef on_ready(self, int events)
     cpdef on_readable(self)
@@ -30,7 +28,7 @@ cdef class Incoming(Outgoing):
     cpdef _recv(self)
     cpdef _receive(self, data, double now)
     cpdef _frames(self)
-    @cython.locals(untimed=int, elapsed=double, message=MessageReceived)
+    @cython.locals(untimed=int, elapsed=double, limits=Limits, message=MessageReceived)
     cpdef _dispatch(self, double began)
     cpdef _tell_other(self, event)
     cpdef _tell_opened(self)

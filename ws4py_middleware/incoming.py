@@ -55,16 +55,12 @@ class Incoming(Outgoing):
         "_is_long",
         "_read_due",
         "_told_opened",
-        "_turn_bytes",
-        "_turn_time",
         "handler",
     )
 
     def __init__(self, handler: Handler, transport: TransportLike, conn: Machine, loop: Loop) -> None:
         super().__init__(transport, conn, loop)
         self.handler = handler
-        self._turn_bytes = conn.policy.turn_bytes
-        self._turn_time = conn.policy.turn_time
         self._told_opened = False
         self._read_due = False  # there may be something to read that no poller tells of
         self._hung_up = False  # the poller has told all it knows
@@ -165,7 +161,7 @@ class Incoming(Outgoing):
                     return self._fill(plain, room)
                 else:
                     # A payload of so many bytes comes in one read, with what stands before it.
-                    data = plain.recv(self._turn_bytes + _HEAD_SIZE)
+                    data = plain.recv(self._limits.turn_bytes + _HEAD_SIZE)
             except OSError as error:
                 with self._lock:
                     self._lose(error)
@@ -180,7 +176,7 @@ class Incoming(Outgoing):
     def _get_room(self) -> memoryview | None:
         """Return where the rest of a long payload may be read to, if one is on its way."""
         with self._lock:
-            return self.conn.get_room(self._turn_bytes)
+            return self.conn.get_room(self._limits.turn_bytes)
 
     def _fill(self, plain: PlainSocket, room: memoryview) -> float:
         """Read what a long payload lacks to where it belongs; return what time it is."""
@@ -196,7 +192,7 @@ class Incoming(Outgoing):
 
     def _recv(self) -> bytes | None:
         """Read from a transport that may have to write for it, as TLS may."""
-        data = self.transport.recv(self._turn_bytes)
+        data = self.transport.recv(self._limits.turn_bytes)
         if data is None or self._crossed:
             crossed = self.transport.interest(True, False)[1]
             if crossed != self._crossed:
@@ -228,6 +224,7 @@ class Incoming(Outgoing):
         conn = self.conn
         lock = self._lock
         handler = self.handler
+        limits = self._limits
         untimed = 1  # so many messages more without a look at the clock
         self._busy = get_ident() if self._is_threaded else self.loop.current()
         try:
@@ -246,7 +243,7 @@ class Incoming(Outgoing):
                     )
                 else:
                     self._tell_other(event)
-                if conn.get_queued() > self._high_water or self._inbox is not None or self._fragmenter:
+                if conn.get_queued() > limits.write_high_water or self._inbox is not None or self._fragmenter:
                     with lock:
                         self._flush()
                         if self._must_pause():
@@ -255,9 +252,9 @@ class Incoming(Outgoing):
                 untimed -= 1
                 if untimed <= 0 and conn.has_work():  # after the last one nobody waits for the next
                     elapsed = monotonic() - began
-                    if elapsed > self._turn_time:
+                    if elapsed > limits.turn_time:
                         break
-                    untimed = _UNTIMED if elapsed * _UNTIMED < self._turn_time else 1
+                    untimed = _UNTIMED if elapsed * _UNTIMED < limits.turn_time else 1
         except BaseException as error:  # noqa: BLE001 - see _handler_failed
             self._handler_failed(error)
         finally:

@@ -4,7 +4,6 @@ from .native cimport monotonic
 
 cdef class Link(Incoming):
     cdef public object on_closed
-    cdef public bint has_thread
 
     cpdef _tell_opened(self)
     cpdef _handler_failed(self, error)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import _socket
 import errno
 import logging
+import math
 import ssl
 import threading
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from .incoming import Handler, Incoming
 from .loops import Loop, TransportLike
 from .messaging import Message
 from .native import monotonic
+from .timers import NO_TICK
 
 __all__ = ["Handler", "Link", "Loop", "TransportLike"]
 
@@ -84,7 +86,8 @@ class Link(Incoming):
             self._join(transport, loop)
             self.fd = transport.fileno()
             self._told_opened = True
-            self.timer = None  # whom it was told to before does not come back
+            # Whom it was told to before does not come back.
+            self.timer, self.tick = math.inf, NO_TICK
             self._schedule()
         if not former.is_shared:
             former.released(self)  # the loop of one link alone
@@ -181,6 +184,7 @@ class Link(Incoming):
         self.released = self._told_closed = True
         self._busy = 0
         self._waiters = None
+        self.tick = NO_TICK  # it stands in the parent's books
         self.conn.lose("the connection belongs to the parent process")
         sock = getattr(self.transport, "sock", None)
         if isinstance(sock, _socket.socket):
@@ -191,7 +195,7 @@ class Link(Incoming):
 
     def on_deadline(self, now: float) -> None:
         """See to the deadlines that have come."""
-        self.timer = None
+        self.timer = math.inf
         with self._lock:
             self.conn.handle_deadline(now)
             self._flush()
@@ -345,10 +349,10 @@ class Link(Incoming):
         return self._inbox
 
 
-def _is_the_peers(error: OSError) -> bool:
-    return isinstance(error, _PEERS_ERRORS) or error.errno in _PEERS_ERRNOS
-
-
 def _is_ctrl_c(error: BaseException) -> bool:
     """Tell whether somebody wants the whole program to end, while by chance a hook was running."""
     return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+
+
+def _is_the_peers(error: OSError) -> bool:
+    return isinstance(error, _PEERS_ERRORS) or error.errno in _PEERS_ERRNOS

@@ -1,6 +1,8 @@
 cimport cython
 from cpython.pythread cimport PyThread_get_thread_ident, PyThread_type_lock
 
+from .core.limits cimport flag
+
 
 cpdef double monotonic() except? -1
 
@@ -9,10 +11,10 @@ cpdef unsigned long get_ident() noexcept
 
 cdef class Lock:
     cdef unsigned long owner
-    cdef int depth
-    cdef int waiting
-    cdef bint is_gated
     cdef PyThread_type_lock gate
+    cdef int depth
+    cdef unsigned short waiting
+    cdef flag is_gated
 
     cpdef bint acquire(self, bint blocking=*) except -1
     cpdef release(self)

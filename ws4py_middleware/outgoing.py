@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable, Sized
 from typing import Any
 
+from .core.limits import find_limits
 from .core.machine import Machine
 from .core.policy import Policy
 from .core.prepared import PreparedMessage
@@ -22,8 +23,11 @@ from .handover.transports import Transport
 from .inbox import Inbox, Waiter, Waker
 from .loops import Loop, TransportLike
 from .native import get_ident, monotonic
+from .timers import NO_TICK
 
 __all__ = ["Loop", "Outgoing", "TransportLike"]
+
+_NEVER = float("inf")  # as in core.deadlines
 
 
 class Outgoing(Corkable):
@@ -36,9 +40,9 @@ class Outgoing(Corkable):
         "_fragmenter",
         "_fragmenters",
         "_half_closed",
-        "_high_water",
         "_inbox",
         "_is_threaded",
+        "_limits",
         "_lock",
         "_plain",
         "_told_closed",
@@ -52,6 +56,7 @@ class Outgoing(Corkable):
         "loop",
         "paused",
         "released",
+        "tick",
         "timer",
         "transport",
         "turn_due",
@@ -60,7 +65,7 @@ class Outgoing(Corkable):
     def __init__(self, transport: TransportLike, conn: Machine, loop: Loop) -> None:
         super().__init__()
         self.conn = conn
-        self._high_water = conn.policy.write_high_water
+        self._limits = find_limits(conn.policy)
         self._join(transport, loop)
         self.fd = -1
         #: When the handler was told of the end, or should have been; ``None`` before.
@@ -77,8 +82,8 @@ class Outgoing(Corkable):
         self.keeps_oldest = False
         #: Whether the loop is asked for a turn when it has this link again.
         self.turn_due = False
-        #: The time for which the loop was asked to come back; ``None``: it was not.
-        self.timer: float | None = None
+        #: The time for which the loop was asked to come back, if it was; and what it has made of that.
+        self.timer, self.tick = _NEVER, NO_TICK
         self._lock = loop.make_lock()
         self._busy = 0  # who runs a callback, and so corks what is sent; 0: nobody does
         self._error: OSError | None = None  # what the connection was lost to
@@ -183,7 +188,7 @@ class Outgoing(Corkable):
         lock = self._lock
         lock.enter()  # not by "with", which takes half as long again, for each message
         try:
-            if conn.get_backlog() <= self._high_water:
+            if conn.get_backlog() <= self._limits.write_high_water:
                 conn.send_message(data, is_text)
                 self._flush_unless_corked()
                 return
@@ -216,7 +221,7 @@ class Outgoing(Corkable):
         try:
             lock.acquire()
             try:
-                if conn.get_backlog() <= self._high_water:
+                if conn.get_backlog() <= self._limits.write_high_water:
                     conn.send_prepared(message)
                     if cork is None:
                         self._flush_unless_corked()
@@ -245,9 +250,9 @@ class Outgoing(Corkable):
         """Return whether no more waits than may; else the waker is set when that is so, or all is over."""
         conn = self.conn
         with self._lock:
-            if conn.get_backlog() > self._high_water:
+            if conn.get_backlog() > self._limits.write_high_water:
                 self._flush()
-            if conn.get_backlog() <= self._high_water or not conn.is_open():
+            if conn.get_backlog() <= self._limits.write_high_water or not conn.is_open():
                 return True
             self._wake_later(waker)
             return False
@@ -297,9 +302,7 @@ class Outgoing(Corkable):
                 if self._fragmenter == me or not self.loop.may_wait():
                     return False
                 waiter = self.loop.make_waiter()
-                if self._fragmenters is None:
-                    self._fragmenters = []
-                self._fragmenters.append(waiter)
+                self._fragmenters = [*(self._fragmenters or ()), waiter]
             waiter.wait()
 
     def end_fragments(self) -> None:
@@ -332,7 +335,7 @@ class Outgoing(Corkable):
         while True:
             with self._lock:
                 waiter: Waiter | bool = True
-                if conn.get_backlog() > self._high_water:
+                if conn.get_backlog() > self._limits.write_high_water:
                     waiter = self._make_room(len(message), waits and self.loop.may_wait(), droppable)
                 if waiter is False:
                     conn.drop_newest()
@@ -352,9 +355,9 @@ class Outgoing(Corkable):
         policy = conn.policy
         # Whoever sends fragments cannot wait for what is held until the last one.
         waiting = conn.get_backlog() if droppable else conn.get_queued()
-        if waiting <= self._high_water:
+        if waiting <= self._limits.write_high_water:
             return True
-        is_full = conn.get_queued() > self._high_water
+        is_full = conn.get_queued() > self._limits.write_high_water
         waits = policy.queue_policy == "block" or not droppable
         if waits and may_wait and (is_full or self._fragmenter != self._current()):
             return self._add_waiter()
@@ -407,7 +410,7 @@ class Outgoing(Corkable):
                     self._lose(error)
                     return
                 # The clock is asked only where somebody waits for what the network takes.
-                is_quiet = sent == size and conn.deadlines.is_taking() and conn.is_open()
+                is_quiet = sent == size and conn.deadlines.write_due == _NEVER and conn.is_open()
                 conn.data_sent(sent, 0.0 if is_quiet else monotonic())
                 if sent < size:
                     self.blocked = True
@@ -415,7 +418,7 @@ class Outgoing(Corkable):
                     self._schedule()
                     break
         # Not only when the poller tells of room: it may have been there at once.
-        if (self._waiters is not None or self.paused) and conn.get_queued() <= self._high_water:
+        if (self._waiters is not None or self.paused) and conn.get_queued() <= self._limits.write_high_water:
             self._wake_waiters()
             if self.paused and not self._must_pause():
                 self._resume()
@@ -451,7 +454,7 @@ class Outgoing(Corkable):
 
     def _schedule(self) -> None:
         when = self.conn.next_deadline()
-        if when is not None and (self.timer is None or when < self.timer) and not self.released:
+        if when is not None and when < self.timer and not self.released:
             self.timer = when
             self.loop.schedule(self, when)
 
@@ -467,9 +470,7 @@ class Outgoing(Corkable):
         return waiter
 
     def _wake_later(self, waker: Waker) -> None:
-        if self._waiters is None:
-            self._waiters = []
-        self._waiters.append(waker)
+        self._waiters = [*(self._waiters or ()), waker]
 
     def _wake_waiters(self) -> None:
         waiters, self._waiters = self._waiters, None
@@ -493,8 +494,6 @@ class Outgoing(Corkable):
             self._again()
 
     def _must_pause(self) -> bool:
-        if not self.conn.is_open():
-            return False
-        if self._inbox is not None and self._inbox.is_full:
-            return True
-        return self.conn.get_backlog() > self._high_water
+        conn = self.conn
+        is_full = self._inbox is not None and self._inbox.is_full
+        return conn.is_open() and (is_full or conn.get_backlog() > self._limits.write_high_water)

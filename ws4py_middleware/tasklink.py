@@ -286,13 +286,13 @@ class TaskLink(_LoopsLink):
     def _may_go_on(self, began: float) -> bool:
         """Tell, between two callbacks, whether the peer takes what it is sent, and the turn is not over."""
         conn = self.conn
-        if conn.get_queued() > self._high_water or self._inbox is not None or self._fragmenter:
+        if conn.get_queued() > self._limits.write_high_water or self._inbox is not None or self._fragmenter:
             with self._lock:
                 self._flush()
                 if self._must_pause():
                     self._pause()
                     return False
-        return not conn.has_work() or monotonic() - began <= self._turn_time
+        return not conn.has_work() or monotonic() - began <= self._limits.turn_time
 
     def _tell(self, event: Event) -> object:
         """Call the hook that an event is for; return what it returns."""
@@ -392,9 +392,9 @@ class TaskLink(_LoopsLink):
 
     def _takes_more(self) -> bool:
         conn = self.conn
-        return (
-            conn.get_queued() <= self._high_water or not conn.is_open() or conn.policy.queue_policy != "block"
-        )
+        if conn.get_queued() <= self._limits.write_high_water:
+            return True
+        return not conn.is_open() or conn.policy.queue_policy != "block"
 
     async def wait_for_room(self) -> None:
         """Wait until no more than ``write_high_water`` bytes wait for the peer, or it is gone."""

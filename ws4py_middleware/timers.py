@@ -10,9 +10,9 @@ from __future__ import annotations
 import heapq
 from _thread import RLock
 from math import ceil
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-__all__ = ["TimerHeap"]
+__all__ = ["NO_TICK", "TimerHeap"]
 
 _Owner = TypeVar("_Owner")
 
@@ -20,27 +20,12 @@ _Owner = TypeVar("_Owner")
 #: thousand keepalives cost neither an entry of the heap nor a wake-up each.
 _TICKS = 64
 
-#: From so many owners of one tick on, they are a set: one that leaves is not looked for among all.
-_MANY = 32
+#: From so many owners of one tick on, they are a set: one that leaves is not looked for among all. Of fewer
+#: there is a list, which takes a fraction of the memory.
+_MANY = 128
 
-
-class _Tick(Generic[_Owner]):
-    """A point in time, and who is due then: a list, or a set when they are many."""
-
-    __slots__ = ("number", "owners")
-
-    def __init__(self, number: int, owner: _Owner) -> None:
-        self.number = number
-        self.owners: list[_Owner] | set[_Owner] = [owner]
-
-    def add(self, owner: _Owner) -> None:
-        owners = self.owners
-        if isinstance(owners, set):
-            owners.add(owner)
-        elif len(owners) < _MANY:
-            owners.append(owner)
-        else:
-            self.owners = {owner, *owners}
+#: The tick of an owner that has none.
+NO_TICK = -1
 
 
 class TimerHeap(Generic[_Owner]):
@@ -48,17 +33,22 @@ class TimerHeap(Generic[_Owner]):
     Points in time, at most one an owner, the earliest first. Safe from any thread.
 
     They are rounded up: nobody is due too early, and nobody later than a 64th of a second.
+
+    An owner that has an attribute ``tick``, :data:`NO_TICK` at first, is in one heap at a time, and what is
+    known of it stands there; for all others there is a dictionary.
     """
 
     def __init__(self) -> None:
         self._lock = RLock()
         # Their numbers: of one that has no owners any more there may be a leftover, until it is its turn.
         self._heap: list[int] = []
-        self._due: dict[int, _Tick[_Owner]] = {}
-        self._ticks: dict[_Owner, _Tick[_Owner]] = {}
+        # By the number of a tick: who is due then.
+        self._due: dict[int, list[_Owner] | set[_Owner]] = {}
+        self._ticks: dict[_Owner, int] = {}
 
     def __len__(self) -> int:
-        return len(self._ticks)
+        with self._lock:
+            return sum(map(len, self._due.values()))
 
     def set(self, owner: _Owner, when: float) -> bool:
         """
@@ -69,17 +59,22 @@ class TimerHeap(Generic[_Owner]):
         """
         number = ceil(when * _TICKS)
         with self._lock:
-            former = self._ticks.get(owner)
-            if former is not None:
-                if former.number == number:
-                    return False
-                self._take_out(owner, former)
-            tick = self._due.get(number)
-            if tick is not None:
-                tick.add(owner)
-                self._ticks[owner] = tick
+            former = self._get_tick(owner)
+            if former == number:
                 return False
-            self._due[number] = self._ticks[owner] = _Tick(number, owner)
+            if former != NO_TICK:
+                self._take_out(owner, former)
+            self._set_tick(owner, number)
+            owners = self._due.get(number)
+            if owners is not None:
+                if isinstance(owners, set):
+                    owners.add(owner)
+                elif len(owners) < _MANY:
+                    owners.append(owner)
+                else:
+                    self._due[number] = {owner, *owners}
+                return False
+            self._due[number] = [owner]
             heapq.heappush(self._heap, number)
             self._compact()
             return self._heap[0] == number
@@ -87,16 +82,31 @@ class TimerHeap(Generic[_Owner]):
     def cancel(self, owner: _Owner) -> None:
         """Forget an owner; one that has no time is left alone."""
         with self._lock:
-            tick = self._ticks.pop(owner, None)
-            if tick is not None:
-                self._take_out(owner, tick)
+            former = self._get_tick(owner)
+            if former != NO_TICK:
+                self._set_tick(owner, NO_TICK)
+                self._take_out(owner, former)
                 self._compact()
 
-    def _take_out(self, owner: _Owner, tick: _Tick[_Owner]) -> None:
-        if len(tick.owners) == 1:
-            del self._due[tick.number]
+    def _get_tick(self, owner: _Owner) -> int:
+        tick: int | None = getattr(owner, "tick", None)
+        return self._ticks.get(owner, NO_TICK) if tick is None else tick
+
+    def _set_tick(self, owner: Any, number: int) -> None:
+        if hasattr(owner, "tick"):
+            owner.tick = number
+        elif number == NO_TICK:
+            self._ticks.pop(owner, None)
         else:
-            tick.owners.remove(owner)
+            self._ticks[owner] = number
+
+    def _take_out(self, owner: _Owner, number: int) -> None:
+        owners = self._due.get(number)
+        if owners is not None and owner in owners:
+            if len(owners) == 1:
+                del self._due[number]
+            else:
+                owners.remove(owner)
 
     def _compact(self) -> None:
         # Leftovers wait in the heap for their time; never many more than the others.
@@ -118,9 +128,7 @@ class TimerHeap(Generic[_Owner]):
             heap = self._heap
             limit = now * _TICKS
             while heap and heap[0] <= limit:
-                tick = self._due.pop(heapq.heappop(heap), None)
-                if tick is not None:
-                    for owner in tick.owners:
-                        del self._ticks[owner]
-                    due.extend(tick.owners)
+                for owner in self._due.pop(heapq.heappop(heap), ()):
+                    self._set_tick(owner, NO_TICK)
+                    due.append(owner)
         return due

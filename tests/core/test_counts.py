@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ws4py_middleware.core.counts import Counts, Latencies, ratio
+from ws4py_middleware.core.counts import Counts, ratio
 
 
 def test_sums_extremes_and_what_is_not_known_add_up() -> None:
@@ -24,11 +24,3 @@ def test_ratio_of_nothing_is_not_known() -> None:
     assert ratio(30, 10) == 3.0
     counts = Counts(packed_received=1, plain_received=2, packed_sent=1, plain_sent=5)
     assert (counts.compression_received, counts.compression_sent) == (2.0, 5.0)
-
-
-def test_latencies_keep_the_last_the_least_and_the_most() -> None:
-    latencies = Latencies(2.0)
-    for value in (1.0, 4.0, 3.0):
-        latencies.add(value)
-    assert (latencies.count, latencies.total, latencies.last) == (4, 10.0, 3.0)
-    assert (latencies.lowest, latencies.highest) == (1.0, 4.0)

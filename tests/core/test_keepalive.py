@@ -29,7 +29,7 @@ def test_pong_that_nobody_asked_for_answers_nothing() -> None:
     keepalive.make_ping(1.0)
     assert not keepalive.match(PongReceived(b"else"), 1.5)
     assert keepalive.is_unanswered
-    assert keepalive.latencies is None
+    assert not keepalive.answered
 
 
 def test_answer_to_a_later_ping_of_the_application_counts_and_measures_nothing() -> None:
@@ -39,7 +39,7 @@ def test_answer_to_a_later_ping_of_the_application_counts_and_measures_nothing()
     pong = PongReceived(b"mine")
     assert keepalive.match(pong, 1.5)
     assert pong.latency is None
-    assert keepalive.latencies is None
+    assert not keepalive.answered
     keepalive.make_ping(2.0)
     assert not keepalive.match(PongReceived(b"mine"), 2.5)
 
@@ -50,6 +50,14 @@ def test_each_ping_is_told_from_the_others() -> None:
     assert first != second
     assert not keepalive.match(PongReceived(first), 2.5)
     assert keepalive.match(PongReceived(second), 2.5)
+
+
+def test_measures_keep_the_last_the_least_and_the_most() -> None:
+    keepalive = Keepalive()
+    for took in (2.0, 1.0, 4.0, 3.0):
+        keepalive.match(PongReceived(keepalive.make_ping(10.0)), 10.0 + took)
+    assert (keepalive.answered, keepalive.total, keepalive.last) == (4, 10.0, 3.0)
+    assert (keepalive.lowest, keepalive.highest) == (1.0, 4.0)
 
 
 def test_latencies_are_filled_in() -> None:

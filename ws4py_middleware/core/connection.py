@@ -433,8 +433,8 @@ class Connection(Machine):
     @property
     def latency(self) -> float | None:
         """Time in seconds from the last keepalive ping to its pong; ``None`` until there is one."""
-        latencies = None if self._keepalive is None else self._keepalive.latencies
-        return None if latencies is None else latencies.last
+        keepalive = self._keepalive
+        return None if keepalive is None or not keepalive.answered else keepalive.last
 
     def count(self) -> Counts:
         """Return what has passed so far."""

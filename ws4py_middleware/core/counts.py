@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-__all__ = ["Counts", "Latencies", "ratio"]
+__all__ = ["Counts", "ratio"]
 
 _HIGHEST = frozenset({"queued_max", "latency_max"})
 
@@ -84,21 +84,3 @@ def ratio(plain: int, packed: int) -> float | None:
     4.0
     """
     return plain / packed if packed else None
-
-
-class Latencies:
-    """How long the answers to the keepalive pings of one connection have taken; seconds."""
-
-    __slots__ = ("count", "highest", "last", "lowest", "total")
-
-    def __init__(self, first: float) -> None:
-        self.count = 1
-        self.last = self.total = self.lowest = self.highest = first
-
-    def add(self, latency: float) -> None:
-        """Add the next one."""
-        self.count += 1
-        self.last = latency
-        self.total += latency
-        self.lowest = min(self.lowest, latency)
-        self.highest = max(self.highest, latency)

@@ -1,20 +1,25 @@
+cimport cython
+
+from .limits cimport Limits, find_limits, flag
+
 cdef double _NEVER
 
 
-cdef class Deadlines:
-    cdef object _policy
-    cdef double _ping
-    cdef double _pong
-    cdef public double write_due
-    cdef double _close
-    cdef double _idle
-    cdef double _life
-    cdef double _paused
-    cdef public bint lifetime_over
+cdef class _Others:
+    cdef double close, idle, life, paused, pong
 
+
+cdef class Deadlines:
+    cdef Limits _limits
+    cdef _Others _others
+    cdef double _ping
+    cdef public double write_due
+    cdef public flag lifetime_over
+
+    @cython.locals(when=double, others=_Others)
     cpdef next(self)
-    cpdef bint is_taking(self)
+    @cython.locals(others=_Others)
     cpdef message_received(self, double now)
-    cpdef write_blocked(self, double now)
-    cpdef write_done(self)
-    cpdef end(self)
+    @cython.locals(others=_Others)
+    cdef _Others _arm(self)
+    cdef _tidy(self, _Others others)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import math
 
+from .limits import find_limits
 from .policy import Policy
 
 __all__ = ["Deadlines", "Due"]
@@ -32,6 +33,16 @@ class Due(enum.Enum):
     CLOSE_TIMEOUT = "the closing handshake did not end in time"
 
 
+class _Others:
+    """The points in time that a connection that is at rest has not."""
+
+    __slots__ = ("close", "idle", "life", "paused", "pong")
+
+    def __init__(self) -> None:
+        self.close = self.idle = self.life = self.pong = _NEVER
+        self.paused = _NEVER  # since then
+
+
 class Deadlines:
     """
     The points in time at which a connection has something to do.
@@ -44,37 +55,29 @@ class Deadlines:
         keepalive: Whether pings are this end's to send.
     """
 
-    __slots__ = (
-        "_close",
-        "_idle",
-        "_life",
-        "_paused",
-        "_ping",
-        "_policy",
-        "_pong",
-        "lifetime_over",
-        "write_due",
-    )
+    __slots__ = ("_limits", "_others", "_ping", "lifetime_over", "write_due")
 
     def __init__(self, policy: Policy, now: float, *, keepalive: bool = True) -> None:
-        self._policy = policy
-        interval = policy.ping_interval if keepalive else None
-        self._ping = _NEVER if interval is None else now + interval
-        self._pong = _NEVER
+        limits = self._limits = find_limits(policy)
+        self._ping = now + limits.ping_interval if keepalive else _NEVER
         #: When the network has to have taken something; infinity: nobody waits for that.
         self.write_due = _NEVER
-        self._close = _NEVER
-        self._idle = _NEVER if policy.idle_timeout is None else now + policy.idle_timeout
         #: Whether ``policy.max_lifetime`` has passed, and nobody has agreed to another.
         self.lifetime_over = False
-        self._life = _NEVER if policy.max_lifetime is None else now + policy.max_lifetime
-        self._paused = _NEVER  # since then
+        self._others: _Others | None = None  # while none of them is armed
+        if limits.idle_timeout != _NEVER or limits.max_lifetime != _NEVER:
+            others = self._others = _Others()
+            others.idle = now + limits.idle_timeout
+            others.life = now + limits.max_lifetime
 
     def next(self) -> float | None:
         """Return the earliest deadline, or ``None``."""
-        when = min(self._ping, self.write_due, self._close, self._life)
-        if self._paused == _NEVER:
-            when = min(when, self._pong, self._idle)
+        when = min(self._ping, self.write_due)
+        others = self._others
+        if others is not None:
+            when = min(when, others.close, others.life)
+            if others.paused == _NEVER:
+                when = min(when, others.pong, others.idle)
         return None if when == _NEVER else when
 
     def take_due(self, now: float) -> Due | None:
@@ -85,63 +88,63 @@ class Deadlines:
 
         Call it until it returns ``None``.
         """
-        if self._close <= now:
+        others = self._others
+        if others is not None and others.close <= now:
             self.end()
             return Due.CLOSE_TIMEOUT
         if self.write_due <= now:
             self.end()
             return Due.WRITE_TIMEOUT
-        if self._paused == _NEVER:
-            if self._pong <= now:
-                self._pong = self._ping = _NEVER
-                return Due.PING_TIMEOUT
-            if self._idle <= now:
-                self._idle = _NEVER
-                return Due.IDLE_TIMEOUT
-        if self._life <= now:
-            self._life = _NEVER
-            self.lifetime_over = True
+        if others is not None:
+            if others.paused == _NEVER:
+                if others.pong <= now:
+                    others.pong = self._ping = _NEVER
+                    return Due.PING_TIMEOUT
+                if others.idle <= now:
+                    others.idle = _NEVER
+                    return Due.IDLE_TIMEOUT
+            if others.life <= now:
+                others.life = _NEVER
+                self.lifetime_over = True
         if self._ping <= now:
-            interval = self._policy.ping_interval
-            assert interval is not None
             # From now, not from then: a driver that slept through five pings sends one.
-            self._ping = now + interval
+            self._ping = now + self._limits.ping_interval
             return Due.PING
         return None
 
     def ping_sent(self, now: float) -> None:
         """A keepalive ping is on its way; a pong is due unless one already was."""
-        if self._pong == _NEVER and self._policy.ping_timeout is not None:
-            self._pong = now + self._policy.ping_timeout
+        if self._limits.ping_timeout != _NEVER:
+            others = self._arm()
+            if others.pong == _NEVER:
+                others.pong = now + self._limits.ping_timeout
 
     def pong_received(self) -> None:
         """The keepalive ping was answered."""
-        self._pong = _NEVER
+        others = self._others
+        if others is not None:
+            others.pong = _NEVER
+            self._tidy(others)
 
     def message_received(self, now: float) -> None:
         """The peer said something of its own."""
-        if self._idle != _NEVER:
-            assert self._policy.idle_timeout is not None
-            self._idle = now + self._policy.idle_timeout
+        others = self._others
+        if others is not None and others.idle != _NEVER:
+            others.idle = now + self._limits.idle_timeout
 
     def renew(self, now: float) -> None:
         """The connection may last for another lifetime."""
         self.lifetime_over = False
-        if self._policy.max_lifetime is not None:
-            self._life = now + self._policy.max_lifetime
+        if self._limits.max_lifetime != _NEVER:
+            self._arm().life = now + self._limits.max_lifetime
 
     def write_blocked(self, now: float) -> None:
         """The peer's window is full; it has to take something in time."""
-        if self._policy.write_timeout is not None:
-            self.write_due = now + self._policy.write_timeout
+        self.write_due = now + self._limits.write_timeout
 
     def write_done(self) -> None:
         """All bytes were taken."""
         self.write_due = _NEVER
-
-    def is_taking(self) -> bool:
-        """Tell whether the network is waited for no longer than it takes: nothing is stuck."""
-        return self.write_due == _NEVER
 
     @property
     def is_write_blocked(self) -> bool:
@@ -150,8 +153,9 @@ class Deadlines:
 
     def pause(self, now: float) -> None:
         """Nothing is read for now: what the peer says is not seen, and it is not blamed for that."""
-        if self._paused == _NEVER:
-            self._paused = now
+        others = self._arm()
+        if others.paused == _NEVER:
+            others.paused = now
 
     def resume(self, now: float) -> None:
         """
@@ -160,26 +164,46 @@ class Deadlines:
         They have what was left of their time, not the whole of it again: a peer that
         has us pause all the time would never be found out.
         """
-        paused, self._paused = self._paused, _NEVER
-        if paused == _NEVER:
+        others = self._others
+        if others is None or others.paused == _NEVER:
             return
-        if self._pong != _NEVER and self._policy.ping_timeout is not None:
-            self._pong += now - max(paused, self._pong - self._policy.ping_timeout)
-        if self._idle != _NEVER and self._policy.idle_timeout is not None:
-            self._idle += now - max(paused, self._idle - self._policy.idle_timeout)
+        paused, others.paused = others.paused, _NEVER
+        limits = self._limits
+        if others.pong != _NEVER:
+            others.pong += now - max(paused, others.pong - limits.ping_timeout)
+        if others.idle != _NEVER:
+            others.idle += now - max(paused, others.idle - limits.idle_timeout)
+        self._tidy(others)
 
     def close_sent(self, now: float) -> None:
         """The closing handshake began; nothing else has a deadline now, and this one does not move."""
-        self._ping = self._pong = self._idle = self._life = _NEVER
-        timeout = self._policy.close_timeout
-        if self._close == _NEVER and timeout is not None:
-            self._close = now + timeout
+        self._ping = _NEVER
+        others = self._arm()
+        others.pong = others.idle = others.life = _NEVER
+        if others.close == _NEVER:
+            others.close = now + self._limits.close_timeout
 
     def linger(self, now: float) -> None:
         """The closing handshake is over; only the peer's FIN is waited for."""
         self.end()
-        self._close = now + LINGER
+        self._arm().close = now + LINGER
 
     def end(self) -> None:
         """Nothing is waited for any more."""
-        self._ping = self._pong = self._idle = self._life = self.write_due = self._close = _NEVER
+        self._ping = self.write_due = _NEVER
+        others = self._others
+        if others is not None:
+            others.pong = others.idle = others.life = others.close = _NEVER
+            self._tidy(others)
+
+    def _arm(self) -> _Others:
+        """Return those of which one is about to be armed."""
+        others = self._others
+        if others is None:
+            others = self._others = _Others()
+        return others
+
+    def _tidy(self, others: _Others) -> None:
+        """Forget them when none is armed: mostly a connection waits for its next ping, and has no others."""
+        if min(others.pong, others.close, others.idle, others.life, others.paused) == _NEVER:
+            self._others = None

@@ -1,5 +1,7 @@
 cimport cython
 
+from .coding cimport Coding
+from .limits cimport flag
 from .packing cimport Batch, give_batch, pack, pack_head, take_batch
 from .prepared cimport PreparedMessage
 
@@ -15,16 +17,14 @@ cdef int _RSV1
 
 
 cdef class Outbox:
-    cdef public object _extension
+    cdef public Coding _coding
     cdef public object _make_mask_key
     cdef public Py_ssize_t _high_water
     cdef public object _wire
     cdef public Py_ssize_t _wire_size
     cdef public list _frames
-    cdef public Py_ssize_t _pairs
     cdef public Batch _batch
     cdef public bytes _pong
-    cdef public bint _fragmenting
     cdef public list _held
     cdef public Py_ssize_t held_size
     cdef public Py_ssize_t queued
@@ -32,12 +32,12 @@ cdef class Outbox:
     cdef public long long messages
     cdef public long long dropped
     cdef public long long bytes_sent
-    cdef public long long packed
-    cdef public long long plain
+    cdef public int _pairs
+    cdef public flag _fragmenting
 
-    @cython.locals(first=int, batch=Batch, small=bytes)
+    @cython.locals(coding=Coding, first=int, batch=Batch, small=bytes)
     cpdef push_message(self, data, bint is_text)
-    @cython.locals(first=int)
+    @cython.locals(coding=Coding, first=int)
     cpdef push_prepared(self, PreparedMessage message)
     cpdef push_pong(self, bytes payload)
     @cython.locals(frames=list, count=Py_ssize_t, size=Py_ssize_t)

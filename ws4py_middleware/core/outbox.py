@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .coding import Coding
 from .counts import Counts
 from .packing import Batch, give_batch, pack, pack_head, take_batch
 from .prepared import Frame, PreparedMessage
@@ -56,7 +57,7 @@ class Outbox:
 
     __slots__ = (
         "_batch",
-        "_extension",
+        "_coding",
         "_fragmenting",
         "_frames",
         "_held",
@@ -70,8 +71,6 @@ class Outbox:
         "dropped",
         "held_size",
         "messages",
-        "packed",
-        "plain",
         "queued",
         "queued_max",
     )
@@ -82,10 +81,10 @@ class Outbox:
         #: Bytes that wait to be taken by the network.
         self.queued = 0
         #: What was pushed and taken so far, see :class:`~.counts.Counts`.
-        self.messages = self.dropped = self.bytes_sent = self.packed = self.plain = 0
+        self.messages = self.dropped = self.bytes_sent = 0
         #: The most that has waited, until something was taken last.
         self.queued_max = 0
-        self._extension = extension
+        self._coding = None if extension is None else Coding(extension)
         self._make_mask_key = make_mask_key
         self._high_water = high_water
         # The piece the network is taking, then whole frames, of which so many are in two parts.
@@ -120,11 +119,12 @@ class Outbox:
             return
         first = _TEXT_FIRST if is_text else _BINARY_FIRST
         payload: Buffer = data
-        if self._extension is not None:
-            packed = self._extension.encode_message(data)
+        if self._coding is not None:
+            coding = self._coding
+            packed = coding.extension.encode_message(data)
             if packed is not None:
-                self.plain += len(data)
-                self.packed += len(packed)
+                coding.plain += len(data)
+                coding.packed += len(packed)
                 payload = packed
                 first |= _RSV1
         self.messages += 1
@@ -151,23 +151,23 @@ class Outbox:
         """
         if message is None:  # compiled code would look for a frame in it
             raise TypeError("a prepared message is needed, not None")
-        extension = self._extension
+        coding = self._coding
         if self._make_mask_key is not None or self._fragmenting:
             self.push_message(message.data, message.is_text)
             return
-        if extension is None and message.frame is not None:
+        if coding is None and message.frame is not None:
             self.messages += 1
             self._push(message.frame)
             return
         # A compressor that remembers earlier messages cannot share a frame; the frame
         # that all others share is not compressed, which every peer has to take.
-        key = None if extension is None else extension.share_key
+        key = None if coding is None else coding.extension.share_key
         frame = message.frames.get(key)
         if frame is None:
             first = _TEXT_FIRST if message.is_text else _BINARY_FIRST
             payload: bytes | None = None
-            if extension is not None and key is not None:
-                payload = extension.encode_message(message.data)
+            if coding is not None and key is not None:
+                payload = coding.extension.encode_message(message.data)
             if payload is None:
                 frame = self._frame(first, message.data)
             else:
@@ -175,9 +175,9 @@ class Outbox:
             message.frames[key] = frame
             if key is None:
                 message.frame = frame
-        if extension is not None and _first_of(frame) & _RSV1:
-            self.plain += len(message.data)
-            self.packed += _size_of(frame)
+        if coding is not None and _first_of(frame) & _RSV1:
+            coding.plain += len(message.data)
+            coding.packed += _size_of(frame)
         self.messages += 1
         self._push(frame)
 
@@ -189,10 +189,11 @@ class Outbox:
             self._fragmenting = True
         if fin:
             head |= _FIN
-        if self._extension is not None:
-            self.plain += len(data)
-            data = self._extension.encode_fragment(data, fin)
-            self.packed += len(data)
+        coding = self._coding
+        if coding is not None:
+            coding.plain += len(data)
+            data = coding.extension.encode_fragment(data, fin)
+            coding.packed += len(data)
             if first:
                 head |= _RSV1
         self._push(self._frame(head, data))
@@ -337,8 +338,8 @@ class Outbox:
             those before it, or that has several frames, cannot be left out.
         """
         self._split()
-        extension = self._extension
-        may_skip = extension is None or extension.share_key is not None
+        coding = self._coding
+        may_skip = coding is None or coding.extension.share_key is not None
         frames = self._frames or ()
         for index, frame in enumerate(frames):
             first = _first_of(frame)
@@ -398,8 +399,10 @@ class Outbox:
         counts.messages_sent = self.messages
         counts.messages_dropped = self.dropped
         counts.bytes_sent = self.bytes_sent
-        counts.packed_sent = self.packed
-        counts.plain_sent = self.plain
+        coding = self._coding
+        if coding is not None:
+            counts.packed_sent = coding.packed
+            counts.plain_sent = coding.plain
         self._note_queued()
         counts.queued_max = self.queued_max
 

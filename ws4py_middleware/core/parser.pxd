@@ -1,7 +1,9 @@
 cimport cython
 
 from .assembly cimport Assembly
+from .coding cimport Coding
 from .events cimport make_message
+from .limits cimport Limits, find_limits, flag
 from .masking cimport unmask
 from .utf8 cimport check_utf8, is_ascii
 
@@ -24,23 +26,16 @@ cdef class _Partial:
 
 cdef class Parser:
     cdef public bytes _buffer
-    cdef public bint _closed
-    cdef public object _extension
-    cdef public long long _frame_limit
-    cdef public int _mask_bit
-    cdef public long long _max_controls
-    cdef public long long _max_fragments
-    cdef public long long _max_message_size
+    cdef public Coding _coding
+    cdef public Limits _limits
     cdef public _Partial _partial
-    cdef public long long bytes_received
-    cdef public long long controls
     cdef public object error
-    cdef public bint has_more
-    cdef public long long max_batch_frames
-    cdef public long long max_batch_size
+    cdef public long long bytes_received
     cdef public long long messages
-    cdef public long long packed
-    cdef public long long plain
+    cdef public int controls
+    cdef public unsigned char _mask_bit
+    cdef public flag _closed
+    cdef public flag has_more
 
     @cython.locals(events=list)
     cpdef list feed(self, bytes data, max_frames=*)
@@ -65,7 +60,7 @@ cdef class Parser:
     )
     cdef Py_ssize_t _parse(self, bytes data, list events, long long frames) except -1
     cdef _check_head(self, int first, int second)
-    @cython.locals(partial=_Partial)
+    @cython.locals(limits=Limits, partial=_Partial)
     cdef _check_size(self, int first, long long size)
     @cython.locals(stop=Py_ssize_t, payload=bytes, opcode=int)
     cdef Py_ssize_t _control_frame(
@@ -77,7 +72,7 @@ cdef class Parser:
     cdef Py_ssize_t _continue_frame(self, bytes data, Py_ssize_t position, Py_ssize_t end, list events) except -1
     @cython.locals(message=Assembly, payload=Assembly)
     cdef _end_frame(self, _Partial partial, list events)
-    @cython.locals(limit="long long", data=bytes)
+    @cython.locals(coding=Coding, limit="long long", data=bytes)
     cdef bytes _inflate(self, bytes payload, bint fin, Py_ssize_t size)
 
 

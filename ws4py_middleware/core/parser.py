@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from ..exc import FrameTooLargeException, PolicyViolation, ProtocolException, WebSocketException
 from .assembly import Assembly
+from .coding import Coding
 from .counts import Counts
 from .events import CloseReceived, Event, MessageReceived, PingReceived, PongReceived, make_message
 from .frames import MAX_CONTROL_PAYLOAD, check_opcode, unpack_close
+from .limits import find_limits
 from .masking import unmask
 from .policy import Policy
 from .types import Side
@@ -90,22 +92,15 @@ class Parser:
     __slots__ = (
         "_buffer",
         "_closed",
-        "_extension",
-        "_frame_limit",
+        "_coding",
+        "_limits",
         "_mask_bit",
-        "_max_controls",
-        "_max_fragments",
-        "_max_message_size",
         "_partial",
         "bytes_received",
         "controls",
         "error",
         "has_more",
-        "max_batch_frames",
-        "max_batch_size",
         "messages",
-        "packed",
-        "plain",
     )
 
     def __init__(self, side: Side, policy: Policy, extension: Extension | None = None) -> None:
@@ -114,17 +109,12 @@ class Parser:
         #: Control frames since the last data frame; the owner may forgive them.
         self.controls = 0
         #: What has come so far, see :class:`~.counts.Counts`.
-        self.messages = self.bytes_received = self.packed = self.plain = 0
+        self.messages = self.bytes_received = 0
         #: Whether the last call stopped at its bounds, so that ``feed(b"")`` goes on.
         self.has_more = False
-        self.max_batch_frames = _as_limit(policy.turn_frames)
-        self.max_batch_size = _as_limit(policy.receive_queue_size)
+        self._limits = find_limits(policy)
         self._mask_bit = 0x80 if side is Side.SERVER else 0
-        self._extension = extension
-        self._frame_limit = _as_limit(policy.frame_limit)
-        self._max_message_size = _as_limit(policy.max_message_size)
-        self._max_fragments = _as_limit(policy.max_fragments)
-        self._max_controls = _as_limit(policy.max_control_frames)
+        self._coding = None if extension is None else Coding(extension)
         self._buffer = b""  # not parsed yet
         self._closed = False  # a Close frame ends the stream
         self._partial: _Partial | None = None  # None between messages
@@ -151,7 +141,7 @@ class Parser:
         events: list[Event] = []
         self.has_more = False
         try:
-            used = self._parse(data, events, max_frames or self.max_batch_frames)
+            used = self._parse(data, events, max_frames or self._limits.turn_frames)
         except WebSocketException as error:
             self._stop_at(error)
         else:
@@ -207,8 +197,10 @@ class Parser:
         """Fill in what is known here of a connection."""
         counts.messages_received = self.messages
         counts.bytes_received = self.bytes_received
-        counts.packed_received = self.packed
-        counts.plain_received = self.plain
+        coding = self._coding
+        if coding is not None:
+            counts.packed_received = coding.packed
+            counts.plain_received = coding.plain
 
     def stop(self, error: WebSocketException) -> None:
         """Parse nothing more, for what the peer did or for what the owner found."""
@@ -225,8 +217,8 @@ class Parser:
         """Parse whole frames, and what there is of the last one; return how many bytes were used."""
         position = 0
         end = len(data)
-        budget = self.max_batch_size
-        limit = self._frame_limit
+        budget = self._limits.receive_queue_size
+        limit = self._limits.frame_limit
         mask_bit = self._mask_bit
         if self._partial is not None and self._partial.payload is not None:
             position = self._continue_frame(data, 0, end, events)
@@ -298,7 +290,7 @@ class Parser:
         if first & 0x30:
             raise ProtocolException("RSV2 or RSV3 is set, and no extension uses them")
         check_opcode(opcode)
-        if first & 0x40 and (self._extension is None or opcode not in (1, 2)):
+        if first & 0x40 and (self._coding is None or opcode not in (1, 2)):
             raise ProtocolException(f"RSV1 is set on a frame of opcode {opcode:#x}, where it has no meaning")
         if second & 0x80 != self._mask_bit:
             rule = "a client masks its frames" if self._mask_bit else "a server does not mask its frames"
@@ -316,16 +308,17 @@ class Parser:
 
     def _check_size(self, first: int, size: int) -> None:
         """Check the announced length of a data frame, and the number of frames in its message."""
-        if size > self._frame_limit:
-            raise FrameTooLargeException(f"a frame of {size} bytes; at most {self._frame_limit} are taken")
+        limits = self._limits
+        if size > limits.frame_limit:
+            raise FrameTooLargeException(f"a frame of {size} bytes; at most {limits.frame_limit} are taken")
         partial = self._partial
         if partial is not None:
-            if size > self._max_message_size - len(partial.message) and not partial.compressed:
-                raise FrameTooLargeException(f"a message of more than {self._max_message_size} bytes")
+            if size > limits.max_message_size - len(partial.message) and not partial.compressed:
+                raise FrameTooLargeException(f"a message of more than {limits.max_message_size} bytes")
             # A last frame without a payload only says that the ones before it were all.
             is_full_stop = first & 0x80 and not size
-            if partial.fragments >= self._max_fragments and not is_full_stop:
-                raise FrameTooLargeException(f"a message of more than {self._max_fragments} frames")
+            if partial.fragments >= limits.max_fragments and not is_full_stop:
+                raise FrameTooLargeException(f"a message of more than {limits.max_fragments} frames")
 
     # --- control frames --------------------------------------------------------------
 
@@ -348,8 +341,8 @@ class Parser:
             events.append(CloseReceived(code, reason))
             return stop
         self.controls += 1
-        if self.controls > self._max_controls:
-            raise PolicyViolation(f"more than {self._max_controls} control frames in a row")
+        if self.controls > self._limits.max_control_frames:
+            raise PolicyViolation(f"more than {self._limits.max_control_frames} control frames in a row")
         self.messages -= 1
         events.append(PingReceived(payload) if opcode == 0x9 else PongReceived(payload))
         return stop
@@ -399,11 +392,13 @@ class Parser:
 
     def _inflate(self, payload: bytes, fin: bool, size: int) -> bytes:
         """Decode the payload of a frame, whose message has ``size`` bytes so far."""
-        assert self._extension is not None
-        limit = self._max_message_size
-        data = self._extension.decode_frame(payload, fin, None if limit == _NO_LIMIT else limit - size)
-        self.packed += len(payload)
-        self.plain += len(data)
+        coding = self._coding
+        assert coding is not None
+        limit = self._limits.max_message_size
+        left = None if limit == _NO_LIMIT else limit - size
+        data: bytes = coding.extension.decode_frame(payload, fin, left)
+        coding.packed += len(payload)
+        coding.plain += len(data)
         return data
 
 
@@ -415,7 +410,3 @@ def _read_long(data: bytes, position: int) -> int:
     if size < 0x10000:
         raise ProtocolException(f"a length of {size} in 64 bits; the shortest form must be used")
     return size
-
-
-def _as_limit(value: int | None) -> int:
-    return _NO_LIMIT if value is None else min(value, _NO_LIMIT)

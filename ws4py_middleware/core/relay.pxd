@@ -5,6 +5,7 @@ from .machine cimport Machine
 
 cdef object _OPEN
 cdef object _CLOSED
+cdef double _NEVER
 cdef Py_ssize_t _ITEM_COST
 
 

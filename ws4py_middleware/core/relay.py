@@ -11,6 +11,7 @@ pings, pongs and compression are the server's business.
 from __future__ import annotations
 
 import enum
+import math
 import sys
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -33,6 +34,8 @@ _ITEM_COST = 64
 
 _OPEN = State.OPEN
 _CLOSED = State.CLOSED
+
+_NEVER = math.inf  # as in core.deadlines
 
 
 class Step(enum.Enum):
@@ -414,7 +417,7 @@ class Relay(Machine):
                 self._bytes_sent += message.cost - _ITEM_COST
         if size:
             self._batch = () if taken is batch else batch[size:]
-        if self._batch or not self.deadlines.is_taking():
+        if self._batch or self.deadlines.write_due != _NEVER:
             self._note_sent(not self._batch, size, now)
         self._check_finished()
 

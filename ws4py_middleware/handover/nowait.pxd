@@ -1,6 +1,11 @@
+from ..core.limits cimport flag
+
+
 cdef class PlainSocket:
     cdef readonly object sock
-    cdef bint is_direct
+    cdef flag is_direct
+    # Of the class below: here it takes no more room than it needs.
+    cdef public flag gevent
 
     cdef int get_fd(self) except -1
     cpdef object recv(self, Py_ssize_t size=*)

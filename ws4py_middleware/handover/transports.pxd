@@ -2,8 +2,8 @@ from .nowait cimport PlainSocket
 
 
 cdef class Transport(PlainSocket):
-    cdef public bint gevent
     cdef public object _owner, _local_address, _peer_address
+    cdef public long long _peer_number
 
 
 cdef class TLSTransport(Transport):

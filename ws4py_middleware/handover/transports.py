@@ -34,6 +34,9 @@ _RECORD = 16384
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
+# A number that a machine has in a register, as that of an address of IPv4.
+_MOST = 2**63
+
 
 class TLSObject(Protocol):
     """What :class:`TLSTransport` needs of OpenSSL; ``SSLSocket._sslobj`` is one."""
@@ -58,7 +61,7 @@ class Transport(PlainSocket):
         owner: The object whose ``close`` must be called too, when ``sock`` is only the inside of it.
     """
 
-    __slots__ = ("_local_address", "_owner", "_peer_address", "gevent")
+    __slots__ = ("_local_address", "_owner", "_peer_address", "_peer_number", "gevent")
 
     tls = False
 
@@ -68,6 +71,7 @@ class Transport(PlainSocket):
         self._owner = owner
         self._local_address: Address = None
         self._peer_address: Address | int = None
+        self._peer_number = 0  # the same, where it is small enough
         self.setup()
 
     def __repr__(self) -> str:
@@ -89,7 +93,11 @@ class Transport(PlainSocket):
             if sock.family in (socket.AF_INET, socket.AF_INET6):
                 sockopt(sock, socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with contextlib.suppress(OSError):
-            self._peer_address = _pack_address(_socket.socket.getpeername(sock))
+            address = _pack_address(_socket.socket.getpeername(sock))
+            if isinstance(address, int) and address < _MOST:
+                self._peer_number = address
+            else:
+                self._peer_address = address
 
     def fileno(self) -> int:
         """Return the descriptor to poll; -1 once closed."""
@@ -162,7 +170,7 @@ class Transport(PlainSocket):
     @property
     def peer_address(self) -> Address:
         """The peer's end of the connection, also after the end; None when it was lost before the start."""
-        address = self._peer_address
+        address = self._peer_number or self._peer_address
         return _unpack_address(address) if isinstance(address, int) else address
 
     def _release(self) -> None:

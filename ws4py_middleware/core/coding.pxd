@@ -1,0 +1,4 @@
+cdef class Coding:
+    cdef public object extension
+    cdef public long long packed
+    cdef public long long plain
