@@ -197,10 +197,17 @@ def test_a_sender_is_told_while_it_is_being_connected_by_hand() -> None:
 
 
 def test_fragments_for_a_connection_that_is_gone_go_to_the_next_one_in_one_piece() -> None:
-    with phoenix(close(1012), echo) as bird:
+    told = threading.Event()
+
+    def leave_when_told(visit: Visit) -> None:
+        visit.accept()
+        told.wait(BOUND)
+
+    with phoenix(leave_when_told, echo) as bird:
         client = WebSocketClient(bird.url, reconnect=SOON)
         client.connect()
         old: Any = client._link
+        told.set()
         wait_until(lambda: client._link is not old and client.is_open)
         # A sender that has found the connection before it ended.
         send(SimpleNamespace(_link=old), ["a", "b"])

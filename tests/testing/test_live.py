@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 
 from tests.servers import certificates
-from tests.testing import site
 from ws4py_middleware.testing import HandshakeRefused
 from ws4py_middleware.testing.live import LiveClient, LiveServer
 from ws4py_middleware.testing.servers import Gunicorn
@@ -84,4 +83,3 @@ def test_shutdown_closes_with_1001_over_tls_with_a_certificate_of_ours() -> None
 def test_server_that_cannot_start_shows_its_log() -> None:
     with pytest.raises(RuntimeError, match=r"(?s)has ended at once:.*No module named 'tests\.testing\.gone'"):
         Gunicorn("tests.testing.gone:app")
-    assert not site.LIFE
