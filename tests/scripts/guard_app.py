@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from benchmarks.apps.ours import hello
 from ws4py_middleware import EchoWebSocket, Route, WebSocketMiddleware
+from ws4py_middleware.manager import WebSocketManager
 
 if TYPE_CHECKING:
     from ws4py_middleware.messaging import Message
+
+WebSocketManager.handon_after = 1.0  # as in scripts/lib/guard/apps.py
 
 
 class Uncorked(EchoWebSocket):

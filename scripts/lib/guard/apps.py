@@ -8,9 +8,14 @@ from typing import Any
 from benchmarks.apps.ours import Broadcast, hello
 from scripts.lib.guard.load import GREETING
 from ws4py_middleware import AsyncWebSocket, EchoWebSocket, WebSocketASGI, WebSocketMiddleware
+from ws4py_middleware.manager import WebSocketManager
 from ws4py_middleware.messaging import Message
 
 __all__ = ["Member", "asgi", "make_cherrypy", "wsgi"]
+
+# No handler here blocks, and strace stops each thread at each call: on a busy machine for more than the five
+# milliseconds behind which the loop would go on in another thread.
+WebSocketManager.handon_after = 1.0
 
 
 class Member(Broadcast):
@@ -66,7 +71,8 @@ def make_cherrypy() -> Any:
         @cherrypy.expose  # type: ignore[untyped-decorator, unused-ignore]
         def echo(self) -> None: ...
 
-    config = {"/echo": {"tools.websocket.on": True, "tools.websocket.handler_cls": EchoWebSocket}}
+    tool = {"on": True, "handler_cls": EchoWebSocket, "turn_time": 60.0, "ping_interval": None}
+    config = {"/echo": {f"tools.websocket.{name}": value for name, value in tool.items()}}
     return cherrypy.Application(Root(), config=config)
 
 
