@@ -53,6 +53,15 @@ def test_without_keepalive_no_ping_is_due() -> None:
     assert deadlines.next() is None
 
 
+def test_pong_and_the_end_lift_nothing_where_only_pings_are_due() -> None:
+    deadlines = Deadlines(OFF.replace(ping_interval=20.0), 100.0)
+    deadlines.ping_sent(100.0)
+    deadlines.pong_received()
+    assert deadlines.next() == 120.0
+    deadlines.end()
+    assert deadlines.next() is None
+
+
 def test_pong_in_time_lifts_the_ping_timeout() -> None:
     deadlines = Deadlines(POLICY, 0.0)
     deadlines.ping_sent(20.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.core.codec import codec
 from ws4py_middleware.core.counts import Counts
 from ws4py_middleware.core.outbox import Outbox
 from ws4py_middleware.core.types import Opcode
@@ -32,3 +33,13 @@ def test_what_waited_before_something_was_dropped_is_the_most() -> None:
     assert outbox.drop_oldest()
     outbox.push_message(b"1", True)
     assert count(outbox) == Counts(messages_sent=2, messages_dropped=1, queued_max=10)
+
+
+def test_compressed_bytes_are_counted_on_both_sides_of_compression() -> None:
+    outbox = Outbox(codec(), None, 1000)
+    data = b"again and again, " * 20
+    outbox.push_message(data, True)
+    counts = count(outbox)
+    assert counts.plain_sent == len(data)
+    assert 0 < counts.packed_sent < len(data)
+    assert outbox.queued == 2 + counts.packed_sent
