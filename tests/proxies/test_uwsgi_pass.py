@@ -6,12 +6,10 @@ import json
 from collections.abc import Iterator
 
 import pytest
-import websocket
 
-from tests.core.wire import TEXT, build_frame
 from tests.docs.pages import CODE, read_page
 from tests.proxies.programs import Proxy, start_proxy
-from tests.proxies.visits import ADDRESS, connect, get_page, visit, visiting
+from tests.proxies.visits import ADDRESS, KNOWN, check_early_frame, get_page, get_refusal, visiting
 from tests.servers import free_port, start
 
 pytestmark = pytest.mark.proxies
@@ -49,24 +47,11 @@ def test_messages_pass_both_ways(proxy: Proxy) -> None:
 
 
 def test_frames_that_come_with_the_request_are_kept(proxy: Proxy) -> None:
-    lines = [
-        *("GET /echo HTTP/1.1", "Host: example.com", "Upgrade: websocket", "Connection: Upgrade"),
-        *("Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", ""),
-    ]
-    with connect(proxy) as sock:
-        sock.sendall("\r\n".join(lines).encode() + build_frame(TEXT, b"early", key=b"mask"))
-        sock.settimeout(10)
-        taken = b""
-        while not taken.endswith(b"early"):
-            data = sock.recv(4096)
-            assert data, taken
-            taken += data
+    check_early_frame(proxy)
 
 
 def test_visitor_is_known_and_pages_of_others_are_refused(proxy: Proxy) -> None:
     with visiting(proxy, "/visitor", headers={"X-Forwarded-For": "203.0.113.9"}) as ws:
-        assert json.loads(ws.receive()) == {"address": ADDRESS, "scheme": "https", "host": "example.com"}
+        assert json.loads(ws.receive()) == KNOWN
     assert get_page(proxy, "/") == f"{ADDRESS} came by https to example.com"
-    with pytest.raises(websocket.WebSocketBadStatusException) as caught:
-        visit(proxy, "/echo", origin="https://evil.example")
-    assert caught.value.status_code == 403
+    assert get_refusal(proxy, "/echo", origin="https://evil.example") == 403

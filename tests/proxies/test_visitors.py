@@ -8,19 +8,15 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
-import websocket
 import websockets
 
-from tests.core.wire import KEY, TEXT, build_frame
 from tests.proxies.conftest import Backend
 from tests.proxies.programs import KINDS, PROGRAMS, Proxy, start_proxy
-from tests.proxies.visits import ADDRESS, connect, get_page, visit, visiting
+from tests.proxies.visits import ADDRESS, KNOWN, check_early_frame, get_page, get_refusal, visiting
 from tests.servers import client_context
 
 pytestmark = pytest.mark.proxies
 
-KNOWN = {"address": ADDRESS, "scheme": "https", "host": "example.com"}
-KEY_HEADER = "dGhlIHNhbXBsZSBub25jZQ=="
 LIES = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "http"}
 
 
@@ -59,24 +55,11 @@ def test_page_knows_visitor(proxy: Proxy) -> None:
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://example.com", "https://example.com:8443"])
 def test_page_of_another_site_is_refused(proxy: Proxy, origin: str) -> None:
-    with pytest.raises(websocket.WebSocketBadStatusException) as caught:
-        visit(proxy, "/echo", origin=origin)
-    assert caught.value.status_code == 403
+    assert get_refusal(proxy, "/echo", origin=origin) == 403
 
 
 def test_frames_behind_the_request_arrive(proxy: Proxy) -> None:
-    """In the same write, when no answer is there yet."""
-    with connect(proxy) as sock:
-        headers = (
-            "Host: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13"
-        )
-        request = f"GET /echo HTTP/1.1\r\n{headers}\r\nSec-WebSocket-Key: {KEY_HEADER}\r\n\r\n"
-        sock.sendall(request.encode() + build_frame(TEXT, b"early", key=KEY))
-        data = b""
-        while not data.endswith(b"\r\n\r\n\x81\x05early"):
-            piece = sock.recv(65536)
-            assert piece, data
-            data += piece
+    check_early_frame(proxy)
 
 
 def test_compression_is_agreed_on(proxy: Proxy) -> None:
@@ -109,9 +92,7 @@ def test_limit_is_for_each_visitor_and_not_for_the_proxy(
     with start_proxy(kind, changes) as proxy, contextlib.ExitStack() as stack:
         for _ in range(2):
             stack.enter_context(visiting(proxy, path))
-        with pytest.raises(websocket.WebSocketBadStatusException) as caught:
-            visit(proxy, path)
-        assert caught.value.status_code == 429
+        assert get_refusal(proxy, path) == 429
         stack.enter_context(visiting(proxy, path, source="127.0.0.3"))
 
 

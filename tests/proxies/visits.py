@@ -15,13 +15,22 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pytest
 import websocket
 
+from tests.core.wire import KEY, TEXT, build_frame
 from tests.proxies.programs import Proxy
 from tests.servers import client_context
 
 #: Where the visitor has come from: not where the proxy is.
 ADDRESS = "127.0.0.2"
+#: What a handler is told of the visitor.
+KNOWN = {"address": ADDRESS, "scheme": "https", "host": "example.com"}
+
+_EARLY = [
+    *("GET /echo HTTP/1.1", "Host: example.com", "Upgrade: websocket", "Connection: Upgrade"),
+    *("Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", ""),
+]
 
 
 class Visit:
@@ -104,6 +113,26 @@ def visiting(proxy: Proxy, path: str, **options: Any) -> Iterator[Visit]:
         yield found
     finally:
         found.close()
+
+
+def get_refusal(proxy: Proxy, path: str, **options: Any) -> int:
+    """Return the status with which a visit is refused."""
+    with pytest.raises(websocket.WebSocketBadStatusException) as caught:
+        visit(proxy, path, **options)
+    status: int = caught.value.status_code
+    return status
+
+
+def check_early_frame(proxy: Proxy) -> None:
+    """Send a message in the same write as the request, when no answer is there yet; it has to be echoed."""
+    with connect(proxy) as sock:
+        sock.sendall("\r\n".join(_EARLY).encode() + build_frame(TEXT, b"early", key=KEY))
+        sock.settimeout(10)
+        data = b""
+        while not data.endswith(b"\r\n\r\n\x81\x05early"):
+            piece = sock.recv(65536)
+            assert piece, data
+            data += piece
 
 
 def get_page(proxy: Proxy, path: str) -> str:
