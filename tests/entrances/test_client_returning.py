@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -213,6 +214,41 @@ def test_fragments_for_a_connection_that_is_gone_go_to_the_next_one_in_one_piece
         send(SimpleNamespace(_link=old), ["a", "b"])
         assert str(client.receive(BOUND)) == "ab"
         end(client)
+
+
+def test_one_that_ends_before_connect_has_returned_is_followed_by_another_while_nobody_waits() -> None:
+    class Slow(WebSocketClient):
+        def handshake_ok(self) -> None:
+            super().handshake_ok()
+            link: Any = self._link
+            if len(bird.visits) == 1:
+                wait_until(lambda: link.is_over)
+                time.sleep(0.05)  # for its thread to see what comes next
+
+    with phoenix(close(1012), echo) as bird:
+        client = Slow(bird.url, reconnect=SOON)
+        client.connect()
+        wait_until(lambda: len(bird.visits) == 2 and client.is_open)
+        end(client)
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_thread_whose_client_did_not_want_the_connection_ends(first: bool) -> None:
+    class Choosy(WebSocketClient):
+        def handshake_ok(self) -> None:
+            super().handshake_ok()
+            if len(bird.visits) == 1:
+                raise ConnectionResetError("not this one")
+
+    with phoenix(echo) as bird:
+        client = Choosy(bird.url, reconnect=Backoff(initial=0.01, maximum=60, factor=1, first=first))
+        if first:
+            client.connect()
+            assert (len(bird.visits), client.is_open) == (2, True)
+            end(client)
+        else:
+            with pytest.raises(ConnectionResetError, match="not this one"):
+                client.connect()
 
 
 def test_one_that_is_terminated_before_it_opens_is_told_of_no_end() -> None:

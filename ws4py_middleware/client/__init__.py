@@ -107,8 +107,13 @@ class WebSocketBaseClient(ClientBase):
 
     def _begin(self, sock: Any, early: bytes) -> Link:
         """Go on with a connection, and what came behind the 101."""
-        link = self._attach(sock, early)
-        self._announce(link)
+        assert self._reconnecting is not None
+        try:
+            link = self._attach(sock, early)
+            self._announce(link)
+        except BaseException:
+            self._reconnecting.missed()
+            raise
         return link
 
     def _attach(self, sock: Any, early: bytes) -> Link:

@@ -29,7 +29,8 @@ from .dialers import get_dialers
 from .dialing import Deadline
 
 if TYPE_CHECKING:
-    from ..link import Link
+    from ..core.connection import Connection
+    from ..link import Link, Loop, TransportLike
     from . import WebSocketBaseClient
 
 __all__ = ["BlockingReconnecting", "ReturningLink", "ThreadReconnecting"]
@@ -65,6 +66,8 @@ class BlockingReconnecting(Reconnecting):
         super().__init__(client, backoff)
         #: Who carries the campaign out at the moment.
         self._worker: Hashable = None
+        #: The connection that is being taken up: it may end in its own thread before that is done.
+        self._landing: Returning | None = None
 
     @abstractmethod
     def _current(self) -> Hashable:
@@ -73,6 +76,25 @@ class BlockingReconnecting(Reconnecting):
     @abstractmethod
     def _make_waiter(self) -> Waiter:
         """Return what the calling thread or greenlet waits on."""
+
+    def make_link(self, transport: TransportLike, conn: Connection, loop: Loop) -> Returning:
+        """Make what drives a connection; see :meth:`.Reconnecting.make_link`."""
+        link = self._landing = super().make_link(transport, conn, loop)
+        return link
+
+    def landed(self, link: Link) -> None:
+        """Note that there is a connection; see :meth:`.Reconnecting.landed`."""
+        super().landed(link)
+        self.missed()
+
+    def missed(self) -> None:
+        """Note that a connection was made and is not taken up, or is taken up by now."""
+        self._landing = None
+        self._changed()
+
+    def is_settled(self, link: Link | None) -> bool:
+        """Tell whether it is known what comes after a connection: another one, or none."""
+        return (link is None or self._landing is not link) and super().is_settled(link)
 
     def connect(self) -> None:
         """
@@ -142,9 +164,13 @@ class BlockingReconnecting(Reconnecting):
         while not until():
             if self._worker is not None and self._worker == self._current():
                 raise RuntimeError("a hook would wait for what comes after it")
-            if not self._go_on(deadline) and not self._pause(until, deadline):
+            if not self._go_on(deadline) and not self._pause(lambda: until() or self._may_go_on(), deadline):
                 return until()
         return True
+
+    def _may_go_on(self) -> bool:
+        """Tell whether there is something to do that is the caller's to do."""
+        return False
 
     def _go_on(self, deadline: float | None) -> bool:
         """Do something about it, if that is the caller's to do; return whether anything was done."""
@@ -221,6 +247,7 @@ class BlockingReconnecting(Reconnecting):
             if manager is not None and not isinstance(link.loop, Registry):
                 manager._add(client)  # it was added by hand before, too
         except Exception as error:  # noqa: BLE001 - it is the result
+            self.missed()
             failed = client._link
             if isinstance(failed, Returning) and old is not None and failed is not old:
                 old.inherit(failed)
@@ -380,15 +407,15 @@ class ThreadReconnecting(BlockingReconnecting):
             while self._go_on(0.0):
                 pass
 
+    def _may_go_on(self) -> bool:
+        campaign = self.campaign
+        is_free = campaign is not None and campaign.manager is None and self._worker is None
+        return is_free and self.client._may_lead()
+
     def _go_on(self, deadline: float | None) -> bool:
         with self._lock:
             campaign = self.campaign
-            if (
-                campaign is None
-                or campaign.manager is not None
-                or self._worker is not None
-                or not self.client._may_lead()
-            ):
+            if campaign is None or not self._may_go_on():
                 return False
             self._worker = get_ident()
         try:

@@ -89,14 +89,22 @@ class _Thread(threading.Thread):
         super().__init__(name="WebSocketClient", daemon=daemon)
         #: The connection to serve next.
         self.link: Link | None = None
+        #: Whether it does nothing more, so that others have to.
+        self.is_done = False
 
     def run(self) -> None:
         """Serve one connection after the other: ``closed()`` may have made the next one."""
         while (link := self.link) is not None:
             self.link = None
-            cast("_ThreadPump", link.loop).serve()
-            if isinstance(link, ReturningLink):
-                link.reconnecting.wait_settled(link)  # and here all is done that there is to do until then
+            try:
+                cast("_ThreadPump", link.loop).serve()
+                if isinstance(link, ReturningLink):
+                    # And here all is done that there is to do until then.
+                    link.reconnecting.wait_settled(link)
+            finally:
+                self.is_done = self.link is None
+                if isinstance(link, ReturningLink):
+                    link.reconnecting._changed()
 
 
 class WebSocketClient(WebSocketBaseClient):
@@ -193,7 +201,8 @@ class WebSocketClient(WebSocketBaseClient):
             thread.join()
 
     def _may_lead(self) -> bool:
-        return self._th.ident == get_ident() or not self._th.is_alive()
+        thread = self._th
+        return thread.ident == get_ident() or thread.is_done or not thread.is_alive()
 
     def _make_pump(self) -> Pump:
         return _ThreadPump()  # and not to be found by the callers: it is the thread's
