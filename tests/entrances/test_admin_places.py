@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import types
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,21 @@ def test_mode_is_there_before_the_name(place: Path, monkeypatch: pytest.MonkeyPa
     assert modes == [0o600]
     assert stat.S_IMODE(victim.stat().st_mode) == 0o644
     assert (place / "ws.sock").is_symlink(), "it is not ours to remove"
+
+
+def test_who_asks_is_answered_while_another_thread_imports_gevent(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = types.ModuleType("gevent.monkey")  # as far as it has come
+    monkeypatch.setitem(sys.modules, "gevent.monkey", half)
+    endpoint = Endpoint(str(place / "ws.sock"))
+    endpoint.ensure()
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(BOUND)
+        sock.connect(str(place / "ws.sock"))
+        sock.sendall(b'{"command": "list"}\n')
+        assert read_answer(sock)["ok"]
+    endpoint.stop()
 
 
 def test_numbers_of_users_have_no_sign() -> None:

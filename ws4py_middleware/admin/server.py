@@ -351,9 +351,10 @@ def _is_stale(path: str) -> bool:
 
 def _below_gevent(module: str, name: str) -> Any:
     """Return something of the standard library's as it was before gevent has patched it."""
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is not None:
-        return monkey.get_original(module, name)
+    # It has none while another thread is just importing it: then it has patched nothing yet.
+    get_original = getattr(sys.modules.get("gevent.monkey"), "get_original", None)
+    if get_original is not None:
+        return get_original(module, name)
     return getattr(importlib.import_module(module), name)
 
 
