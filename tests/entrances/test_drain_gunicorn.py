@@ -37,7 +37,7 @@ def load(server: Server) -> Iterator[Callable[[int], None]]:
 
     Yields:
         What reads all, and checks that nothing was lost, and that all have heard a code, not all at once, but
-        within a second.
+        within seconds.
     """
     count = MESSAGES_ASGI if server.kind == "gunicorn-asgi" else MESSAGES
 
@@ -47,7 +47,7 @@ def load(server: Server) -> Iterator[Callable[[int], None]]:
         when = sorted(what.when for what in seen)
         # Sync workers and gevent's look once in a while only, and two hundred bursts take some of the window.
         assert when[-1] - when[0] > 0.1
-        assert when[-1] < 3
+        assert when[-1] < 5
 
     with Crowd(server, 200, "/burst", slow=10) as crowd:
         crowd.send(frame(TEXT, b"%d" % count))
