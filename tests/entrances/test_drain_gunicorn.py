@@ -150,7 +150,7 @@ def test_those_who_do_not_answer_are_cut_before_the_arbiter_kills_the_worker(wor
             assert peer.read_to_close().code == 1001
             assert peer.read_to_end() == b""
         server.process.wait(5)
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 4
         assert "SIGKILL" not in server.log
 
 
