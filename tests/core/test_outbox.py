@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import tracemalloc
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.core.memory import trace_memory
 from tests.core.wire import BINARY, KEY, TEXT, build_frame, joined
 from ws4py_middleware.core.extensions import get_factories
 from ws4py_middleware.core.extensions.base import Extension
@@ -438,18 +438,16 @@ def test_any_partial_sends_give_exactly_the_bytes(
     assert outbox.bytes_sent == sum(map(len, expected))
 
 
+@pytest.mark.cpython
 def test_message_that_waits_does_not_keep_the_memory_of_what_others_have_sent() -> None:
     busy, slow = make(), make()
     take_batch()  # one that other tests have left
     slow.push_message(b"first", False)
     slow.take()  # which the network does not take
-    tracemalloc.start()
-    try:
+    with trace_memory() as measure:
         for _ in range(120):
             busy.push_message(bytes(1000), False)
         busy.sent(len(busy.take()))
         slow.push_message(b"second", False)
         assert slow.queued < 20
-        assert tracemalloc.get_traced_memory()[0] < 64 * 1024
-    finally:
-        tracemalloc.stop()
+        assert measure()[0] < 64 * 1024
